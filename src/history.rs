@@ -10,6 +10,7 @@
 
 mod commands;
 mod documents;
+mod folding;
 mod handle;
 mod lines;
 mod log;
@@ -24,7 +25,8 @@ mod writer;
 
 pub use commands::run;
 pub use documents::{document_of, session_title};
+pub use folding::places_of;
 pub use handle::{EventSink, HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryState, HistoryStatus, is_stored};
-pub use queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession};
+pub use queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession, is_anchor};
 pub use reader::{HistoryQuery, HistoryReader, QueryResult};
 pub use store::Store;

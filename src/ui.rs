@@ -17,10 +17,14 @@ mod dialogs;
 mod display_loss;
 mod empty_states;
 mod event_thread;
+mod export_dialog;
+mod file_answers;
+mod file_dialog;
 mod first_minute;
 mod footer;
 mod frame;
 mod history_data;
+mod history_list;
 mod history_session;
 mod history_window;
 mod icons;
@@ -29,6 +33,7 @@ mod keys;
 mod messages;
 mod mode_controls;
 mod mode_editor;
+mod models_card;
 mod models_page;
 mod models_worker;
 mod news;
@@ -36,7 +41,11 @@ mod notify;
 mod panel_lines;
 mod panels;
 mod running_session;
+mod settings_about;
+mod settings_rows;
+mod settings_sections;
 mod settings_window;
+mod sheet;
 mod single_instance;
 mod status_bar;
 mod strings;
@@ -47,6 +56,7 @@ mod undo;
 mod virtual_list;
 mod voice_ui;
 mod welcome;
+mod zoom;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -62,6 +72,7 @@ use actions::{Action, Actions};
 use alerts::DoNotDisturb;
 pub use display_loss::resumed_settings;
 use empty_states::{EmptyState, empty_state, empty_state_ui};
+pub use file_dialog::{FileAnswer, FileQuestion};
 use first_minute::{FirstMinute, Progress};
 use frame::FrameData;
 use running_session::RunningSession;
@@ -144,13 +155,15 @@ pub struct HearkenApp {
     panels: panels::PanelsState,
     captions: captions::CaptionsWindow,
     /// Open export dialog; `None` while closed.
-    export: Option<dialogs::ExportDialog>,
+    export: Option<export_dialog::ExportDialog>,
     /// Direction of the devices that the open dialog offers; `None` while that dialog is closed.
     device_dialog: Option<DeviceDirection>,
     /// True once the user has put the first card away without starting.
     welcome_postponed: bool,
     /// First minute after the consent; `None` before it, and once it is over.
     first_minute: Option<FirstMinute>,
+    /// File dialogs of the system.
+    files: file_dialog::FileDialogs,
     settings_window: settings_window::SettingsWindow,
     history: history_window::HistoryWindow,
     models: models_page::ModelsPage,
@@ -169,7 +182,10 @@ impl HearkenApp {
     pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
         let (keep, _) = HistoryPrefs::read(&settings.paths);
         let session = RunningSession::start(engine, &settings, keep);
-        Self::with_session(Arc::new(session), settings, ctx)
+        let mut app = Self::with_session(Arc::new(session), settings, ctx);
+        // Nobody is there to answer a dialog of the system.
+        app.answer_file_dialogs(|_| FileAnswer::Missing);
+        app
     }
 
     /// Returns the window on `session`, which was started with `settings`, with the saved preferences applied to `ctx`.
@@ -178,10 +194,10 @@ impl HearkenApp {
         let (history_prefs, _) = HistoryPrefs::read(&settings.paths);
         theme::apply(ctx, prefs.theme);
         theme::find_system_font(ctx);
-        ctx.set_zoom_factor(prefs.zoom);
+        zoom::start(ctx, prefs.zoom);
         session.data.show_in(ctx);
         let s = strings::table(prefs.language);
-        let models = models_page::ModelsPage::new(&settings.paths, ctx);
+        let models = models_page::ModelsPage::of(&settings.paths, ctx);
         let resumed = display_loss::ResumeState::from_environment();
         let mut app = Self {
             session,
@@ -201,6 +217,7 @@ impl HearkenApp {
             device_dialog: None,
             welcome_postponed: false,
             first_minute: None,
+            files: file_dialog::FileDialogs::default(),
             settings_window: settings_window::SettingsWindow::default(),
             history: history_window::HistoryWindow::default(),
             models,
@@ -219,6 +236,10 @@ impl HearkenApp {
     pub fn ui(&mut self, ui: &mut egui::Ui) {
         let mut actions = Actions::default();
         self.handle_keys(ui, &mut actions);
+        let _ = zoom::handle_keys(ui);
+        if let Some(news) = self.models.update(self.s) {
+            self.end_download(&news);
+        }
         self.settings_window.take_dropped_file(ui);
         self.paint(ui, &mut actions);
         self.perform_all(actions, ui.ctx());
@@ -231,6 +252,7 @@ impl HearkenApp {
         let session = Arc::clone(&self.session);
         let transcript = session.data.transcript();
         let readings = session.engine.meters().read();
+        let download = self.models.download_text(ui.ctx());
         let data = FrameData {
             s: self.s,
             transcript: &transcript,
@@ -238,6 +260,7 @@ impl HearkenApp {
             meters: session.engine.meters(),
             readings: &readings,
             settings: &self.settings,
+            download: download.as_deref(),
         };
         let kept = footer::history_text(self.s, &session.history.status());
         let margin = egui::Margin::symmetric(theme::SIDE_MARGIN, theme::margin(ui.ctx()));
@@ -264,9 +287,9 @@ impl HearkenApp {
                 self.device_dialog = None;
             }
         } else if let Some(export) = &mut self.export
-            && !export.show(ui, &data)
+            && let Some(end) = export.show(ui, &data, actions)
         {
-            self.export = None;
+            actions.push(Action::EndExport(end));
         }
         let inputs = settings_window::SettingsInputs {
             prefs: &mut self.prefs,
@@ -277,8 +300,15 @@ impl HearkenApp {
             larger_model: self.models.larger_model(),
         };
         self.settings_window.show(ui, &data, inputs, actions);
+        let askers = file_answers::Askers {
+            files: &mut self.files,
+            export: self.export.as_mut(),
+            history: &mut self.history,
+            settings: &mut self.settings_window,
+        };
+        file_answers::hand_out(ui, &data, askers, actions);
         self.models.show(ui, self.s, &transcript.model, actions);
-        self.history.show(ui, self.s, session.data.offset_secs(), &kept, actions);
+        self.history.show(ui, self.s, &session.data.zone(), &kept, actions);
         // The middle says the same in larger letters.
         let said = (empty == Some(EmptyState::WithoutInput)).then_some(messages::Topic::Input);
         self.messages.ui(ui, self.s, status.response.rect.bottom(), said, actions);

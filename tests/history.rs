@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use hearken::config::{ExportForm, HistoryPrefs, Paths};
 use hearken::export::DocumentFormat;
-use hearken::files::Existing;
 use hearken::history::{HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryQuery, HistoryReader, HistoryState, QueryResult, Store};
 use hearken::protocol::{Command, Event, Panel};
 use history_bench::{Bench, at, said, started, within};
@@ -308,17 +307,13 @@ fn the_reader_answers_in_order_and_reports_failures() {
         });
         answer.unwrap()
     };
-    let out = bench.home.path().join("out.srt");
-    let export =
-        |existing| HistoryQuery::Export { session: 1, form: ExportForm::Document(DocumentFormat::Srt), path: out.clone(), existing };
     for question in [
         HistoryQuery::Sessions,
         HistoryQuery::Search("天气".into()),
         HistoryQuery::Rename(1, "weather".into()),
         HistoryQuery::Open(1),
-        export(Existing::Kept),
-        export(Existing::Kept),
-        export(Existing::Replaced),
+        HistoryQuery::Render { session: 1, form: ExportForm::Document(DocumentFormat::Srt) },
+        HistoryQuery::Render { session: 9, form: ExportForm::Events },
         HistoryQuery::Open(9),
         HistoryQuery::Delete(1),
         HistoryQuery::Sessions,
@@ -329,9 +324,8 @@ fn the_reader_answers_in_order_and_reports_failures() {
     assert!(matches!(next(), QueryResult::Found { text, lines } if text == "天气" && lines.len() == 1 && lines[0].at == at(0)));
     assert!(matches!(next(), QueryResult::Changed));
     assert!(matches!(next(), QueryResult::Opened(opened) if opened.session.name == "weather" && opened.transcript.utterances.len() == 1));
-    assert!(matches!(next(), QueryResult::Exported(path) if fs::read_to_string(&path).unwrap().contains("今天天气很好")));
-    assert!(matches!(next(), QueryResult::Exists(path) if path == out));
-    assert!(matches!(next(), QueryResult::Exported(_)));
+    assert!(matches!(next(), QueryResult::Rendered(text) if text.contains(" --> ") && text.contains("今天天气很好")));
+    assert!(matches!(next(), QueryResult::Failed(error) if error.message().contains("there is no session 9")));
     assert!(matches!(next(), QueryResult::Failed(error) if error.message().contains("there is no session 9")));
     assert!(matches!(next(), QueryResult::Changed));
     assert!(matches!(next(), QueryResult::Sessions(sessions) if sessions.is_empty()));

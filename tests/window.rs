@@ -4,12 +4,15 @@
 
 mod window_bench;
 
+use std::sync::{Arc, Mutex};
+
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 use hearken::error::{Error, ErrorKind, Remedy};
 use hearken::protocol::{Command, DeviceChoice, Emotion, Event, GapCause, Language, ModelChoice, ReplyId, Severity};
 use hearken::time::ChunkIdx;
+use hearken::ui::{FileAnswer, FileQuestion};
 use window_bench::{Bench, at, open, open_with};
 
 const WIDE: [f32; 2] = [1_200.0, 760.0];
@@ -251,7 +254,8 @@ fn an_export_replaces_a_file_only_after_a_warning() {
     let mut bench = open(WIDE);
     bench.reply("transcribe", 2, "good morning", None);
     bench.press(Modifiers::COMMAND, Key::E);
-    bench.click("SRT");
+    bench.click("Subtitles (SRT)");
+    bench.click("Save as…");
     let file = bench.home.path().join("out.srt");
     std::fs::write(&file, "mine").unwrap();
     let field = bench.harness.get_by_role_and_label(Role::TextInput, "File");
@@ -261,19 +265,48 @@ fn an_export_replaces_a_file_only_after_a_warning() {
     bench.type_into("File", file.to_str().unwrap());
     bench.click("Save");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
-    assert!(bench.shows("A file with this name already exists."));
+    assert!(bench.shows("A file with this name already exists."), "{:?}", bench.values());
     bench.click("Replace");
     assert!(std::fs::read_to_string(&file).unwrap().contains("good morning") && bench.shows("Saved: "));
-    bench.press(Modifiers::NONE, Key::Escape);
-    assert!(!bench.shows("Saved: "));
+    assert!(!bench.shows("Export conversation"), "the dialog closes once it has done its work");
     bench.press(Modifiers::COMMAND, Key::E);
+    bench.press(Modifiers::NONE, Key::Enter);
     bench.press(Modifiers::COMMAND, Key::A);
     let file = bench.home.path().join("typed.md");
     bench.harness.get_by_role_and_label(Role::TextInput, "File").type_text(file.to_str().unwrap());
     bench.press(Modifiers::NONE, Key::Enter);
     assert!(std::fs::read_to_string(&file).unwrap().contains("` good morning"), "the typed extension gives the format");
-    bench.press(Modifiers::COMMAND, Key::A);
     assert!(bench.shows("Saved: "));
+}
+
+#[test]
+fn an_export_goes_where_the_file_dialog_says() {
+    let mut bench = open(WIDE);
+    bench.reply("transcribe", 2, "good morning", None);
+    let (folder, asked) = (bench.home.path().to_owned(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&asked);
+    bench.harness.state_mut().as_mut().unwrap().answer_file_dialogs(move |question| {
+        seen.lock().unwrap().push(question.clone());
+        FileAnswer::Chosen(folder.join("talk"))
+    });
+    bench.press(Modifiers::COMMAND, Key::E);
+    bench.click("Markdown");
+    bench.click("Save as…");
+    let text = std::fs::read_to_string(bench.home.path().join("talk.md")).unwrap();
+    assert!(text.contains("good morning") && bench.shows("talk.md") && !bench.shows("Export conversation"), "{text}");
+    let asked = asked.lock().unwrap();
+    assert!(matches!(&asked[..], [FileQuestion::Export { suggested, .. }] if suggested.extension().unwrap() == "md"), "{asked:?}");
+}
+
+#[test]
+fn a_cancelled_file_dialog_leaves_the_export_open() {
+    let mut bench = open(WIDE);
+    bench.harness.state_mut().as_mut().unwrap().answer_file_dialogs(|_| FileAnswer::Cancelled);
+    bench.press(Modifiers::COMMAND, Key::E);
+    bench.click("Save as…");
+    assert!(bench.shows("Export conversation") && !bench.shows("Saved: "));
+    bench.click("Copy to clipboard");
+    assert!(!bench.shows("Export conversation") && bench.shows("Copied"));
 }
 
 #[test]
@@ -364,7 +397,8 @@ fn an_export_as_json_lines_holds_the_reported_events() {
     let mut bench = open(WIDE);
     bench.reply("transcribe", 2, "good morning", None);
     bench.press(Modifiers::COMMAND, Key::E);
-    bench.click("JSONL");
+    bench.click("Raw events");
+    bench.click("Save as…");
     let file = bench.home.path().join("out.jsonl");
     bench.harness.get_by_role_and_label(Role::TextInput, "File").focus();
     bench.settle();
@@ -401,21 +435,31 @@ fn the_dragged_width_of_a_panel_is_saved() {
 
 #[test]
 fn a_download_needs_every_licence_accepted() {
-    let mut bench = open([1_200.0, 1_000.0]);
+    let licence = |name: &str| format!("[[model.licence]]\nname = \"{name}\"\nsummary = \"S\"\ntext = \"https://example.org\"\n");
+    let entry = "[[model]]\nname = \"3b\"\ntitle = \"My copy\"\nhub = \"me/copy\"\nabout_bytes = 5_000_000\n".to_owned();
+    let entry = entry + &licence("House rules") + &licence("Garden rules");
+    let settings = "[window]\nwelcomed = true\nlanguage = \"en\"\n";
+    let mut bench = window_bench::open_in(tempfile::tempdir().unwrap(), [1_200.0, 1_000.0], settings, |home| {
+        std::fs::create_dir_all(home.join("config")).unwrap();
+        std::fs::write(home.join("config/catalog.toml"), entry).unwrap();
+    });
     bench.click("fixture");
-    assert!(bench.shows("Audio-Interaction 3B") && bench.shows("built in") && bench.shows("not downloaded"));
-    bench.click("Download Audio-Interaction 3B");
-    assert!(bench.shows("Qwen Research License") && bench.shows("non-commercial"));
-    let download = |bench: &Bench| bench.harness.get_by_label("Download Audio-Interaction 3B").accesskit_node().is_disabled();
+    assert!(bench.shows("My copy") && bench.shows("not downloaded"));
+    let press = |bench: &mut Bench, label: &str| {
+        bench.harness.get_by_label(label).click_accesskit();
+        bench.settle();
+    };
+    press(&mut bench, "Get (5 MB)");
+    let download = |bench: &Bench| bench.harness.get_by_role_and_label(Role::Button, "Download").accesskit_node().is_disabled();
     assert!(download(&bench), "nothing is accepted yet");
-    bench.click("I accept the Apache License 2.0 (as its card says)");
+    press(&mut bench, "I accept the House rules");
     assert!(download(&bench), "one of two licences is not enough");
-    bench.click("I accept the Qwen Research License (of the model it was made from, Qwen2.5-Omni-3B)");
+    press(&mut bench, "I accept the Garden rules");
     assert!(!download(&bench));
-    bench.click("Cancel");
+    press(&mut bench, "Cancel");
     assert!(!bench.shows("I accept"));
-    bench.click("Use Starter");
+    press(&mut bench, "Use this model");
     assert_eq!(bench.sent(), Some(Command::ChooseModel(ModelChoice::Starter)));
     bench.press(Modifiers::NONE, Key::Escape);
-    assert!(!bench.shows("built in"));
+    assert!(!bench.shows("My copy"));
 }

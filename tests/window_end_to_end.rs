@@ -48,6 +48,9 @@ fn speak_and_export() {
     x.focus(shown);
     x.press(&[CONTROL, u32::from('e')]);
     std::thread::sleep(REACTION_TIME);
+    // Without a desktop there is no file dialog, so that a path can be typed.
+    x.press(&[RETURN]);
+    std::thread::sleep(REACTION_TIME);
     x.press(&[CONTROL, u32::from('a')]);
     x.type_text(exported.to_str().unwrap());
     x.press(&[RETURN]);

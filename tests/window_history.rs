@@ -51,6 +51,12 @@ fn click_ending(bench: &mut Bench, end: &str) {
     bench.settle();
 }
 
+/// Chooses a section of the open settings.
+fn section(bench: &mut Bench, name: &str) {
+    bench.harness.query_all_by_role_and_label(Role::Button, name).last().unwrap().click_accesskit();
+    bench.harness.run_steps(6);
+}
+
 fn button(bench: &mut Bench, label: &str) {
     bench.harness.get_by_role_and_label(Role::Button, label).click_accesskit();
     bench.settle();
@@ -119,6 +125,29 @@ fn sessions_are_stored_listed_searched_and_opened() {
 }
 
 #[test]
+fn words_apart_are_found_without_accents_and_the_hit_says_when() {
+    let mut bench = open(WIDE);
+    bench.reply("transcribe", 2, "We met at the café near the old bridge", None);
+    bench.reply("dialog", 4, "How nice.", Some(Emotion::Happy));
+    wait(&mut bench, "kept", |bench| !sessions(bench).is_empty());
+    bench.press(Modifiers::COMMAND, Key::F);
+    wait(&mut bench, "listed", |bench| bench.shows("Today") && bench.shows("1 reply"));
+    bench.type_into("Search", "BRIDGE cafe");
+    wait(&mut bench, "found", |bench| bench.shows("1 match"));
+    let hit = bench.harness.query_all_by_role(Role::Button).map(|n| label_of(&n)).find(|label| label.contains("café")).unwrap();
+    assert!(hit.contains(" · Transcript\n"), "{hit}");
+    click_ending(&mut bench, "old bridge");
+    wait(&mut bench, "opened", |bench| bench.shows("Rename"));
+    bench.harness.query_all_by_role_and_label(Role::Button, "Copy").last().unwrap().click_accesskit();
+    let copied = (0..3).any(|_| {
+        bench.harness.step();
+        let commands = &bench.harness.output().platform_output.commands;
+        commands.iter().any(|command| matches!(command, egui::OutputCommand::CopyText(text) if text.contains("We met at the café")))
+    });
+    assert!(copied, "{:?}", bench.values());
+}
+
+#[test]
 fn a_session_is_renamed_exported_and_deleted() {
     let mut bench = open(WIDE);
     with_history(&mut bench);
@@ -135,6 +164,7 @@ fn a_session_is_renamed_exported_and_deleted() {
     wait(&mut bench, "opened", |bench| bench.shows("Rename"));
     bench.harness.query_all_by_role_and_label(Role::Button, "Export").last().unwrap().click_accesskit();
     bench.settle();
+    button(&mut bench, "Save as…");
     bench.harness.get_by_role_and_label(Role::TextInput, "File").focus();
     bench.settle();
     bench.press(Modifiers::COMMAND, Key::A);
@@ -187,6 +217,7 @@ fn a_history_that_is_off_stores_nothing_until_switched_on() {
     assert!(sessions(&bench).is_empty());
     bench.press(Modifiers::COMMAND, Key::Comma);
     bench.harness.run_steps(10);
+    section(&mut bench, "Privacy and history");
     bench.harness.get_by_label("Save conversations").click_accesskit();
     wait(&mut bench, "on", |bench| bench.shows("history kept for 30 days"));
     bench.harness.get_by_label("Keep forever").click_accesskit();
@@ -205,6 +236,7 @@ fn audio_is_recorded_only_when_switched_on() {
     assert!(bench.sent().is_none() && bench.shows("no audio saved"));
     bench.press(Modifiers::COMMAND, Key::Comma);
     bench.harness.run_steps(10);
+    section(&mut bench, "Privacy and history");
     bench.harness.get_by_label("Also save audio").click_accesskit();
     bench.settle();
     let begun = Instant::now();

@@ -13,8 +13,8 @@ use crate::protocol::{DeviceChoice, Interrupt, Language, ModelChoice, Switch, Vo
 
 /// Default zoom factor of the window.
 const ZOOM: f32 = 1.0;
-/// Smallest and largest zoom factor of the window at which the text stays readable.
-const ZOOMS: (f32, f32) = (0.5, 3.0);
+/// Range of the zoom factor of the window in which texts stay readable.
+pub const ZOOMS: (f32, f32) = (0.7, 2.5);
 /// Default of [`WindowPrefs::shares`].
 const SHARES: [f32; 2] = [0.44, 0.36];
 /// Smallest and largest value of each number in [`WindowPrefs::shares`].
@@ -34,7 +34,7 @@ pub struct WindowPrefs {
     pub language: UiLanguage,
     /// Colour theme.
     pub theme: ThemeChoice,
-    /// Zoom factor of the window, 0.5 to 3; 1 is the scale of the system.
+    /// Zoom factor of the window, 0.7 to 2.5; 1 is the scale of the system.
     pub zoom: f32,
     /// Names of the panels ([`Panel::name`](crate::protocol::Panel::name)) that are hidden.
     pub hidden: Vec<String>,

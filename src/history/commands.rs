@@ -9,7 +9,7 @@ use super::documents::{document_of, unknown};
 use super::lines::{lines_of, report_name};
 use super::queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
-use crate::clock::{local_offset_secs, now_ms};
+use crate::clock::{local_zone, now_ms};
 use crate::config::{Deletion, ExportForm, HistoryRequest, Paths, ReportFormat, SessionChoice};
 use crate::console::print;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,7 +32,7 @@ pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut not
         HistoryRequest::Search(text, format) => search(&path, text, *format, &mut notes)?,
         HistoryRequest::Export { session, form, out, existing } => {
             let (store, id) = open(&path, *session)?;
-            let text = document_of(&store, id, *form, local_offset_secs())?;
+            let text = document_of(&store, id, *form, &local_zone())?;
             match out {
                 None => text,
                 Some(to) => {
@@ -62,12 +62,12 @@ fn list(path: &Path, format: ReportFormat) -> Result<String> {
     if format == ReportFormat::Json {
         return Ok(format!("{:#}\n", json!(sessions.iter().map(about).collect::<Vec<_>>())));
     }
-    let offset = local_offset_secs();
+    let zone = local_zone();
     let line = |session: &SessionSummary| {
         let what = if session.name.is_empty() { &session.first } else { &session.name };
         let what: String = plain(what).chars().take(FIRST_COLUMNS).collect();
         let recorded = if session.recordings > 0 { "  (recorded)" } else { "" };
-        format!("{:>5}  {}  {:>9}  {what}{recorded}\n", session.id, date_and_time(session.started_ms, offset), session.heard.to_string())
+        format!("{:>5}  {}  {:>9}  {what}{recorded}\n", session.id, date_and_time(session.started_ms, &zone), session.heard.to_string())
     };
     Ok(sessions.iter().map(line).collect())
 }
@@ -75,9 +75,9 @@ fn list(path: &Path, format: ReportFormat) -> Result<String> {
 /// Returns a session with its lines in the order of time, as a text document or as JSON.
 fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<String> {
     let (store, id) = open(path, session)?;
-    let offset = local_offset_secs();
+    let zone = local_zone();
     if format == ReportFormat::Text {
-        return Ok(document_of(&store, id, ExportForm::Document(DocumentFormat::Text), offset)?
+        return Ok(document_of(&store, id, ExportForm::Document(DocumentFormat::Text), &zone)?
             .split('\n')
             .map(plain)
             .collect::<Vec<_>>()
@@ -116,8 +116,7 @@ fn about(session: &SessionSummary) -> serde_json::Value {
     })
 }
 
-/// Returns the stored lines that contain `text`, at most [`MAX_HITS`], one per line or as JSON. Writes to `notes` if there is none, or
-/// if there may be more.
+/// Returns the stored lines that contain the words of `text`, at most [`MAX_HITS`]; `notes` says if there is none or may be more.
 fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write) -> Result<String> {
     let Some(store) = Store::read(path)? else {
         note(notes, format_args!("There is no history yet."));
@@ -129,23 +128,15 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
         MAX_HITS => note(notes, format_args!("There may be more: these are the newest {MAX_HITS}.")),
         _ => {}
     }
-    let offset = local_offset_secs();
-    let mut opened: Option<StoredSession> = None;
+    let zone = local_zone();
     let mut lines = String::new();
     let mut all = Vec::new();
-    for line in found {
-        // The lines of a session are consecutive, so each session is opened once.
-        if opened.as_ref().is_none_or(|opened| opened.session.id != line.session) {
-            opened = store.open_session(line.session)?;
-        }
-        let Some(opened) = &opened else { continue };
-        let SearchHit { session, panel, at, text, .. } = line;
+    for SearchHit { session, wall_ms, panel, at, text } in found {
         let kind = report_name(panel);
         if format == ReportFormat::Json {
-            all.push(json!({"session": session, "kind": kind, "at": at, "utc": opened.clock.ms(at).map(utc), "text": text}));
+            all.push(json!({"session": session, "kind": kind, "at": at, "utc": utc(wall_ms), "text": text}));
         } else {
-            let day = opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| date_and_time(ms, offset));
-            lines += &format!("{session:>5}  {day}  {kind:<10}  {}\n", plain(&text));
+            lines += &format!("{session:>5}  {}  {kind:<10}  {}\n", date_and_time(wall_ms, &zone), plain(&text));
         }
     }
     Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{OptionalExtension, Row as DbRow};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row as DbRow};
 
+use super::folding::{fold, words_of};
 use super::lines::PANELS;
 use super::store::Store;
 use crate::error::Result;
@@ -13,7 +16,7 @@ use crate::time::StreamTime;
 use crate::time::wall::WallClock;
 use crate::transcript::Transcript;
 
-/// Length of the shortest text that the full-text index finds, in characters; a search for a shorter text compares every line.
+/// Shortest word that the full-text index finds, in characters; for shorter ones lines are compared.
 const TRIGRAM: usize = 3;
 /// Largest number of lines that a search returns; further lines are dropped.
 pub const MAX_HITS: usize = 500;
@@ -39,6 +42,8 @@ pub struct SessionSummary {
     pub first: String,
     /// Number of recordings of the session in the database; a file may be missing on the disk.
     pub recordings: usize,
+    /// Number of its replies in the conversation.
+    pub replies: usize,
 }
 
 /// A stored line (utterance, translation, reply or sound) found by a search.
@@ -46,8 +51,8 @@ pub struct SessionSummary {
 pub struct SearchHit {
     /// Number of the session that contains the line.
     pub session: i64,
-    /// Wall time at the start of the session, in milliseconds since 1970, UTC.
-    pub started_ms: i64,
+    /// Wall time at the start of the line, in milliseconds since 1970, UTC; the start of the session if that is not known.
+    pub wall_ms: i64,
     /// Panel that shows the line.
     pub panel: Panel,
     /// Audio time at the start of the line.
@@ -72,7 +77,13 @@ pub struct StoredSession {
 /// SQL query of all sessions, with the columns of a [`SessionSummary`].
 const SESSIONS: &str = "SELECT id, started, ended, name, model, source, heard,
     (SELECT substr(text, 1, 200) FROM lines WHERE session = sessions.id ORDER BY at LIMIT 1),
-    (SELECT count(*) FROM recordings WHERE session = sessions.id) FROM sessions";
+    (SELECT count(*) FROM recordings WHERE session = sessions.id),
+    (SELECT count(*) FROM lines WHERE session = sessions.id AND kind = 2) FROM sessions";
+
+/// The events that can anchor the clock of a session ([`is_anchor`]); the other ones need not be parsed.
+const ANCHORS: &str = "SELECT wall, event FROM events WHERE session = ?1 AND (event LIKE '{\"type\":\"session_started\"%'
+    OR event LIKE '{\"type\":\"resumed\"%' OR event LIKE '{\"type\":\"audio_gap\"%' OR event LIKE '{\"type\":\"input_changed\"%')
+    ORDER BY number";
 
 impl Store {
     /// Returns all sessions, newest first.
@@ -94,43 +105,58 @@ impl Store {
         self.query(|db| db.query_row(&format!("{SESSIONS} WHERE id = ?1"), [id], session_of).optional())
     }
 
-    /// Finds the lines that contain `text`, trimmed, as one phrase: newest session first, newest line first, at most [`MAX_HITS`].
-    /// Ignores case, for texts under 3 characters only that of ASCII letters. An empty text finds nothing.
+    /// Finds the lines that contain every word of `text`: newest session first, newest line first, at most [`MAX_HITS`]. Words may
+    /// be parts of words and stand in any order; case and accents are ignored. A text without words finds nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn search(&self, text: &str) -> Result<Vec<SearchHit>> {
-        // SQLite takes a zero for the end of a text.
-        let text = text.replace('\0', " ");
-        let text = text.trim();
-        if text.is_empty() {
+        let words = words_of(text);
+        if words.is_empty() {
             return Ok(Vec::new());
         }
-        let columns =
-            "SELECT lines.session, sessions.started, kind, at, lines.text FROM lines JOIN sessions ON sessions.id = lines.session";
-        let order = format!("ORDER BY sessions.started DESC, at DESC LIMIT {MAX_HITS}");
-        // A quoted phrase is searched literally.
-        let (query, wanted) = if text.chars().count() >= TRIGRAM {
-            let query = format!("{columns} WHERE lines.id IN (SELECT rowid FROM words WHERE words MATCH ?1) {order}");
-            (query, format!("\"{}\"", text.replace('"', "\"\"")))
-        } else {
-            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            (format!("{columns} WHERE lines.text LIKE ?1 ESCAPE '\\' {order}"), format!("%{escaped}%"))
-        };
-        self.query(|db| {
+        let (long, short): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| word.chars().count() >= TRIGRAM);
+        // A quoted word is searched literally.
+        let phrases: Vec<String> = long.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+        let indexed = if phrases.is_empty() { "1" } else { "lines.id IN (SELECT rowid FROM words WHERE words MATCH ?1)" };
+        let query = format!(
+            "SELECT lines.session, sessions.started, kind, at, lines.text FROM lines JOIN sessions ON sessions.id = lines.session
+             WHERE {indexed} AND holds(lines.text, ?2) ORDER BY sessions.started DESC, at DESC LIMIT {MAX_HITS}"
+        );
+        let short = short.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" ");
+        let mut hits: Vec<SearchHit> = self.query(|db| {
+            add_holds(db)?;
             let mut found = db.prepare_cached(&query)?;
-            let rows = found.query_map([&wanted], |row| {
+            let rows = found.query_map([phrases.join(" AND "), short], |row| {
                 let code: usize = row.get::<_, i64>(2)?.try_into().unwrap_or(0);
-                Ok(SearchHit {
-                    session: row.get(0)?,
-                    started_ms: row.get(1)?,
-                    panel: PANELS[code.min(PANELS.len() - 1)],
-                    at: time_of(row.get(3)?),
-                    text: row.get(4)?,
-                })
+                let panel = PANELS[code.min(PANELS.len() - 1)];
+                Ok(SearchHit { session: row.get(0)?, wall_ms: row.get(1)?, panel, at: time_of(row.get(3)?), text: row.get(4)? })
             })?;
             rows.collect()
-        })
+        })?;
+        for hits in hits.chunk_by_mut(|one, next| one.session == next.session) {
+            let Some(session) = hits.first().map(|hit| hit.session) else { continue };
+            let clock = self.clock_of(session)?;
+            hits.iter_mut().for_each(|hit| hit.wall_ms = clock.ms(hit.at).unwrap_or(hit.wall_ms));
+        }
+        Ok(hits)
+    }
+
+    /// Returns the mapping from audio time in a session to wall time, without reading the rest of the session.
+    fn clock_of(&self, session: i64) -> Result<WallClock> {
+        let anchors: Vec<(i64, String)> = self.query(|db| {
+            let mut all = db.prepare_cached(ANCHORS)?;
+            all.query_map([session], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        let mut clock = WallClock::default();
+        for (wall, text) in anchors {
+            if let Ok(event) = serde_json::from_str::<Event>(&text)
+                && is_anchor(&event)
+            {
+                clock.anchor(event.at(), wall);
+            }
+        }
+        Ok(clock)
     }
 
     /// Returns the events of a session in order, with their wall times in milliseconds since 1970; None if there is no such
@@ -171,8 +197,7 @@ impl Store {
         let mut clock = WallClock::default();
         for (wall, event) in &events {
             transcript.apply(event);
-            // Between two of these events, audio time and wall time advance alike.
-            if matches!(event, Event::SessionStarted { .. } | Event::Resumed { .. } | Event::AudioGap { .. } | Event::InputChanged { .. }) {
+            if is_anchor(event) {
                 clock.anchor(event.at(), *wall);
             }
         }
@@ -212,10 +237,29 @@ fn session_of(row: &DbRow<'_>) -> rusqlite::Result<SessionSummary> {
         heard: time_of(row.get(6)?),
         first: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
         recordings: row.get::<_, i64>(8)?.try_into().unwrap_or(0),
+        replies: row.get::<_, i64>(9)?.try_into().unwrap_or(0),
     })
 }
 
 /// Returns the audio time of a stored number of 16 kHz samples; a negative number counts as 0.
 fn time_of(samples: i64) -> StreamTime {
     StreamTime::from_samples(u64::try_from(samples).unwrap_or(0))
+}
+
+/// Returns true for the events between which audio time and wall time advance alike, so that each sets the clock of its session.
+#[must_use]
+pub const fn is_anchor(event: &Event) -> bool {
+    matches!(event, Event::SessionStarted { .. } | Event::Resumed { .. } | Event::AudioGap { .. } | Event::InputChanged { .. })
+}
+
+/// Adds the SQL function `holds(text, words)` to the connection: true if `text`, folded, contains each of the folded `words`.
+fn add_holds(db: &Connection) -> rusqlite::Result<()> {
+    db.create_scalar_function("holds", 2, FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC, |call| {
+        let (ValueRef::Text(text), ValueRef::Text(words)) = (call.get_raw(0), call.get_raw(1)) else { return Ok(false) };
+        if words.is_empty() {
+            return Ok(true);
+        }
+        let (text, words) = (fold(&String::from_utf8_lossy(text)), String::from_utf8_lossy(words));
+        Ok(words.split(' ').all(|word| text.contains(word)))
+    })
 }

@@ -1,27 +1,24 @@
 //! The thread that answers the window's queries of past sessions, so that painting never waits for the disk.
 
-use std::path::PathBuf;
-
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::documents::{document_of, unknown};
 use super::queries::{SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
-use crate::clock::local_offset_secs;
+use crate::clock::local_zone;
 use crate::config::{ExportForm, Paths};
 use crate::error::{Error, Result};
-use crate::files::{Existing, write_document};
 use crate::supervise;
 
 /// Number of queries, and number of results, that may wait in a channel: more than a person types in a second.
 const QUEUE_CAPACITY: usize = 64;
 
-/// A request to the reader thread: a query of past sessions, a change, or an export.
+/// A request to the reader thread: a query of past sessions, or a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryQuery {
     /// List all sessions; answered by [`QueryResult::Sessions`].
     Sessions,
-    /// Find lines that contain this text ([`Store::search`]); answered by [`QueryResult::Found`].
+    /// Find lines that contain the words of this text ([`Store::search`]); answered by [`QueryResult::Found`].
     Search(String),
     /// Read the session of this number as a whole; answered by [`QueryResult::Opened`].
     Open(i64),
@@ -30,16 +27,12 @@ pub enum HistoryQuery {
     /// Delete the session of this number with its recordings; answered by [`QueryResult::Changed`]. If the session is being stored,
     /// later events begin a new session.
     Delete(i64),
-    /// Write a session to a file; answered by [`QueryResult::Exported`] or [`QueryResult::Exists`].
-    Export {
+    /// Render a session as a document or as its events; answered by [`QueryResult::Rendered`].
+    Render {
         /// Number of the session.
         session: i64,
-        /// Format of the file.
+        /// Format of the document.
         form: ExportForm,
-        /// Path of the file.
-        path: PathBuf,
-        /// Treatment of a file that exists already.
-        existing: Existing,
     },
 }
 
@@ -52,17 +45,15 @@ pub enum QueryResult {
     Found {
         /// Text that was searched for.
         text: String,
-        /// Lines that contain the text, at most [`super::MAX_HITS`].
+        /// Lines that contain its words, at most [`super::MAX_HITS`].
         lines: Vec<SearchHit>,
     },
     /// The session that was asked for, as a whole.
     Opened(Box<StoredSession>),
     /// A session was renamed or deleted; the list is outdated.
     Changed,
-    /// The session was written to this file.
-    Exported(PathBuf),
-    /// This file exists and was to be kept, so nothing was written.
-    Exists(PathBuf),
+    /// The session as a document.
+    Rendered(String),
     /// The query failed, or there is no such session.
     Failed(Error),
 }
@@ -132,14 +123,9 @@ fn run_query(path: &std::path::Path, query: HistoryQuery) -> Result<QueryResult>
             let known = write(id)?.delete(id)?;
             if known { QueryResult::Changed } else { return Err(unknown(id)) }
         }
-        HistoryQuery::Export { session, form, path: to, existing } => {
+        HistoryQuery::Render { session, form } => {
             let store = read()?.ok_or_else(|| unknown(session))?;
-            let text = document_of(&store, session, form, local_offset_secs())?;
-            match write_document(&to, text.as_bytes(), existing) {
-                Ok(()) => QueryResult::Exported(to),
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => QueryResult::Exists(to),
-                Err(e) => return Err(Error::cannot_write(&to, &e)),
-            }
+            QueryResult::Rendered(document_of(&store, session, form, &local_zone())?)
         }
     })
 }

@@ -17,7 +17,7 @@ use crate::protocol::{Event, Panel};
 use crate::time::StreamTime;
 
 /// Version of the schema (`PRAGMA user_version`); a file of a newer version is refused and left alone.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 /// The longest wait for another connection to release its lock on the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Number of tables that the schema creates, including the full-text index `words`.
@@ -37,14 +37,20 @@ CREATE TABLE lines(
     id INTEGER PRIMARY KEY, session INTEGER NOT NULL REFERENCES sessions(id) ON DELETE CASCADE, kind INTEGER NOT NULL,
     number INTEGER NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL, UNIQUE(session, kind, number));
 CREATE INDEX lines_in_time ON lines(session, at);
-CREATE VIRTUAL TABLE words USING fts5(text, content='lines', content_rowid='id', tokenize='trigram');
-INSERT INTO words(words, rank) VALUES('secure-delete', 1);
 CREATE TRIGGER line_added AFTER INSERT ON lines BEGIN INSERT INTO words(rowid, text) VALUES(new.id, new.text); END;
 CREATE TRIGGER line_gone AFTER DELETE ON lines BEGIN INSERT INTO words(words, rowid, text) VALUES('delete', old.id, old.text); END;
 CREATE TRIGGER line_changed AFTER UPDATE ON lines BEGIN
     INSERT INTO words(words, rowid, text) VALUES('delete', old.id, old.text);
-    INSERT INTO words(rowid, text) VALUES(new.id, new.text); END;
-PRAGMA user_version = 1;";
+    INSERT INTO words(rowid, text) VALUES(new.id, new.text); END;";
+
+/// The full-text index of [`SCHEMA`], which ignores accents since version 2, and the version.
+const INDEX: &str = "
+CREATE VIRTUAL TABLE words USING fts5(text, content='lines', content_rowid='id', tokenize='trigram remove_diacritics 1');
+INSERT INTO words(words, rank) VALUES('secure-delete', 1);
+PRAGMA user_version = 2;";
+
+/// The changes that turn a database of version 1 into one of version 2, before [`INDEX`] and after it.
+const FROM_VERSION_1: [&str; 2] = ["DROP TABLE words;", "INSERT INTO words(words) VALUES('rebuild');"];
 
 /// An open connection to the database of past sessions.
 #[derive(Debug)]
@@ -141,18 +147,22 @@ impl Store {
         }
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
-        let new = check_version(&db)? == 0;
+        let version = check_version(&db)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         // A commit survives a crash of the program; only a power failure can cost the newest half second.
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
-        if new {
-            db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
+        if version == 0 {
+            db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {INDEX} COMMIT;"))?;
         }
         let tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('sessions', 'events', 'recordings', 'lines', 'words')";
         if db.query_row(tables, [], |row| row.get::<_, i64>(0))? != TABLES {
             return Err(StoreError::Damaged("some of its tables are missing".into()));
+        }
+        if version == 1 {
+            let [before, after] = FROM_VERSION_1;
+            db.execute_batch(&format!("BEGIN IMMEDIATE; {before} {INDEX} {after} COMMIT;"))?;
         }
         let sound: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {

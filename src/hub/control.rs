@@ -1,10 +1,11 @@
 //! Control and progress of an installation, shared between its threads and the user interface.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, duration, moving_size, size};
+use crate::protocol::models::{FaultPlace, InstallEnd, InstallStatus, InstallStep, RetryWait, duration, moving_size, size};
 use crate::supervise;
 
 /// The time over which the transfer rate is averaged, in seconds.
@@ -27,11 +28,13 @@ pub struct InstallControl {
     state: Mutex<RunState>,
     /// Condition that wakes the threads that wait for another state.
     changed: Condvar,
+    /// Number of times that the user has asked for an attempt at once; each ends the waits that began before.
+    hurries: AtomicU64,
 }
 
 impl Default for InstallControl {
     fn default() -> Self {
-        Self { state: Mutex::new(RunState::Run), changed: Condvar::new() }
+        Self { state: Mutex::new(RunState::Run), changed: Condvar::new(), hurries: AtomicU64::new(0) }
     }
 }
 
@@ -55,7 +58,16 @@ impl InstallControl {
         self.set(RunState::Stop);
     }
 
-    /// Sets the state, unless the installation was stopped.
+    /// Ends all waits between two attempts, so that each thread tries again at once.
+    pub fn retry_now(&self) {
+        // Changed under the lock, or a thread that is about to wait would miss the notification.
+        let state = self.lock_state();
+        self.hurries.fetch_add(1, Ordering::Relaxed);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Sets the state, unless the user has stopped the installation.
     fn set(&self, state: RunState) {
         let mut now = supervise::lock(&self.state);
         if *now != RunState::Stop {
@@ -86,12 +98,15 @@ impl InstallControl {
         if *state == RunState::Stop { Err(UserStopped) } else { Ok(()) }
     }
 
-    /// Sleeps for `long`, or less if the installation is paused or stopped meanwhile.
+    /// Sleeps for `long`, or less if the installation is paused or stopped meanwhile, or is to try again at once.
     ///
     /// # Errors
     /// When it is or gets stopped.
     pub fn sleep(&self, long: Duration) -> Result<(), UserStopped> {
-        let slept = self.changed.wait_timeout_while(self.lock_state(), long, |state| *state == RunState::Run);
+        let state = self.lock_state();
+        let hurries = self.hurries.load(Ordering::Relaxed);
+        let waits = |state: &mut RunState| *state == RunState::Run && self.hurries.load(Ordering::Relaxed) == hurries;
+        let slept = self.changed.wait_timeout_while(state, long, waits);
         let state = *slept.unwrap_or_else(PoisonError::into_inner).0;
         if state == RunState::Stop { Err(UserStopped) } else { Ok(()) }
     }
@@ -115,8 +130,10 @@ struct ProgressState {
     all: u64,
     /// Note for the user on the step.
     note: Option<String>,
-    /// Note for the user that is shown through all steps while there is no other.
-    warning: Option<String>,
+    /// Wait for the next attempt: place and reason of the failure, and the end of the wait.
+    wait: Option<(FaultPlace, String, Instant)>,
+    /// Path of a file that differs from the catalogue.
+    changed_file: Option<String>,
     /// Precision of the prepared weights, with the reason, as text.
     chosen: Option<String>,
     /// Result of the installation; None while it goes on.
@@ -127,18 +144,19 @@ struct ProgressState {
 }
 
 impl InstallProgress {
-    /// Begins a step of `all` bytes (0: unknown), of which `done` are done. Clears the note and the transfer rate, keeps the warning and
-    /// the text about the precision.
+    /// Begins a step of `all` bytes (0: unknown), of which `done` are done. Clears note, wait and rate, keeps precision and
+    /// changed file.
     pub fn begin_step(&self, step: InstallStep, done: u64, all: u64) {
         let mut state = self.state();
-        let (warning, chosen) = (state.warning.take(), state.chosen.take());
+        let (changed_file, chosen) = (state.changed_file.take(), state.chosen.take());
         *state = ProgressState {
             step,
             done,
             all,
             end: None,
             note: None,
-            warning,
+            wait: None,
+            changed_file,
             chosen,
             rate: TransferRate::default(),
             begun: Some(Instant::now()),
@@ -173,9 +191,19 @@ impl InstallProgress {
         self.state().note = note;
     }
 
-    /// Sets a note for the user that is shown to the end of the installation, whenever there is no other note.
-    pub fn set_warning(&self, warning: String) {
-        self.state().warning = Some(warning);
+    /// Records that a failure has happened, and that the next attempt comes after `wait`.
+    pub fn begin_wait(&self, place: FaultPlace, why: String, wait: Duration) {
+        self.state().wait = Some((place, why, Instant::now() + wait));
+    }
+
+    /// Records that the wait is over.
+    pub fn end_wait(&self) {
+        self.state().wait = None;
+    }
+
+    /// Sets the path of a file that is not the one in the catalogue, which is shown to the end.
+    pub fn set_changed_file(&self, path: String) {
+        self.state().changed_file = Some(path);
     }
 
     /// Sets the text about the precision of the prepared weights and the reason for it, shown to the user.
@@ -203,7 +231,12 @@ impl InstallProgress {
             rate,
             secs_left: (rate > 0.0 && state.all > 0).then(|| left / rate),
             chosen: state.chosen.clone(),
-            note: state.note.clone().or_else(|| state.warning.clone()),
+            note: state.note.clone(),
+            wait: state.wait.as_ref().map(|(place, why, end)| {
+                let secs_left = end.saturating_duration_since(Instant::now()).as_secs_f64();
+                RetryWait { place: *place, why: why.clone(), secs_left }
+            }),
+            changed_file: state.changed_file.clone(),
             end: state.end.clone(),
         }
     }
@@ -260,7 +293,9 @@ pub fn status_line(work: &InstallStatus) -> String {
     if let Some(secs) = work.secs_left.filter(|_| work.done < work.all) {
         text += &format!("  {} left", duration(secs));
     }
-    if let Some(note) = &work.note {
+    let changed = work.changed_file.as_ref().map(|path| format!("{path} differs from the catalogue: the release has changed"));
+    let wait = work.wait.as_ref().map(|wait| format!("{}; trying again in {:.0} s", wait.why, wait.secs_left.ceil()));
+    if let Some(note) = wait.or(work.note.clone()).or(changed) {
         text += &format!("  ({note})");
     }
     text
@@ -291,9 +326,14 @@ mod tests {
             secs_left: Some(200.0),
             chosen: None,
             note: None,
+            wait: None,
+            changed_file: None,
             end: None,
         };
         assert_eq!(status_line(&work), "downloading  33 %  5.00 GB of 15 GB  50.0 MB/s  3 min 20 s left");
+        let wait = RetryWait { place: FaultPlace::Connection, why: "no route".into(), secs_left: 7.2 };
+        let asking = InstallStatus { step: InstallStep::Asking, all: 0, rate: 0.0, wait: Some(wait), ..work };
+        assert_eq!(status_line(&asking), "asking the hub  (no route; trying again in 8 s)");
         assert_eq!(duration(7_265.0), "2 h 01 min");
     }
 
@@ -307,5 +347,18 @@ mod tests {
         control.stop();
         control.resume();
         assert_eq!((control.wait_while_paused(), control.sleep(Duration::from_secs(60))), (Err(UserStopped), Err(UserStopped)));
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_user_wants_an_attempt_at_once() {
+        let control = InstallControl::default();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| control.sleep(Duration::from_secs(3_600)));
+            while !waits.is_finished() {
+                control.retry_now();
+                std::thread::yield_now();
+            }
+        });
+        assert!(control.is_running());
     }
 }

@@ -17,6 +17,7 @@ use super::manifest::{Manifest, ManifestFile};
 use super::remote::{FileStream, HubClient, RemoteError};
 use super::settings::RetryLimits;
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::protocol::models::FaultPlace;
 
 /// Number of bytes, already in the partial file, that a resumed download requests again to compare.
 pub const OVERLAP: u64 = 64;
@@ -167,7 +168,7 @@ impl Fetcher<'_> {
                 (failures, furthest) = (0, partial.len);
             }
             let fault = match outcome {
-                Ok(()) => RemoteError::Transient { why: "the connection ended too early".into(), retry_after: None },
+                Ok(()) => RemoteError::transient(FaultPlace::Connection, "the connection ended too early"),
                 Err(TransferError::Local(ended)) => return Err(ended),
                 Err(TransferError::WrongRange) => {
                     wrong_ranges += 1;
@@ -175,7 +176,7 @@ impl Fetcher<'_> {
                         // Twice the wrong range: the partial file belongs to something else.
                         partial.restart()?;
                     }
-                    RemoteError::Transient { why: "the hub sends the wrong range of the file".into(), retry_after: None }
+                    RemoteError::transient(FaultPlace::Hub, "the hub sends the wrong range of the file")
                 }
                 Err(TransferError::Remote(fault)) => fault,
             };
@@ -196,16 +197,16 @@ impl Fetcher<'_> {
                         return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                 }
-                RemoteError::Transient { why, retry_after } => {
+                RemoteError::Transient { place, why, retry_after } => {
                     failures += 1;
                     if failures >= self.retry_limits.attempts {
                         let why = format!("{}: {why}, {failures} times in a row; downloaded bytes are kept", file.path);
                         return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                     let wait = pause_before(failures, retry_after, self.retry_limits);
-                    self.progress.set_note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
+                    self.progress.begin_wait(place, why, wait);
                     self.control.sleep(wait)?;
-                    self.progress.set_note(None);
+                    self.progress.end_wait();
                 }
             }
         }

@@ -22,7 +22,7 @@ use super::settings::{HubSettings, NetworkAccess};
 use crate::config::{Originals, Paths, Precision};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::{self, checkpoint::Checkpoint, precision_choice, precision_choice::MachineResources};
-use crate::protocol::models::{InstallStep, size};
+use crate::protocol::models::{FaultPlace, InstallStep, size};
 use crate::supervise;
 
 /// Number of files that are downloaded in parallel: one connection rarely fills a line, and many more gain nothing.
@@ -90,7 +90,7 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     }
     if let Some(file) = manifest.files.iter().find(|file| request.entry.sums.get(&file.path).is_some_and(|sum| sum != file.checksum.hex()))
     {
-        progress.set_warning(format!("{} differs from the catalogue: the release has changed", file.path));
+        progress.set_changed_file(file.path.clone());
     }
     manifest.write(&model_dir.manifest_file())?;
     let repository = manifest.repository(&request.settings.cache);
@@ -141,7 +141,7 @@ fn manifest(request: &InstallRequest, context: InstallContext<'_>, remote: Optio
     let mut failures = 0;
     loop {
         control.wait_while_paused()?;
-        let (why, retry_after) = match remote.manifest(&request.entry, control) {
+        let (place, why, retry_after) = match remote.manifest(&request.entry, control) {
             Ok(mut manifest) => {
                 if let Some(before) = before {
                     manifest.checked = before.checked;
@@ -150,8 +150,8 @@ fn manifest(request: &InstallRequest, context: InstallContext<'_>, remote: Optio
             }
             Err(RemoteError::Interrupted) => continue,
             Err(RemoteError::Permanent(error)) => return Err(error.into()),
-            Err(RemoteError::PastEnd) => ("the hub answers 416".to_owned(), None),
-            Err(RemoteError::Transient { why, retry_after }) => (why, retry_after),
+            Err(RemoteError::PastEnd) => (FaultPlace::Hub, "the hub answers 416".to_owned(), None),
+            Err(RemoteError::Transient { place, why, retry_after }) => (place, why, retry_after),
         };
         failures += 1;
         // A model that is here in full needs no hub.
@@ -167,9 +167,9 @@ fn manifest(request: &InstallRequest, context: InstallContext<'_>, remote: Optio
             return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
         }
         let wait = super::fetch::pause_before(failures, retry_after, request.settings.retry_limits);
-        progress.set_note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
+        progress.begin_wait(place, why, wait);
         control.sleep(wait)?;
-        progress.set_note(None);
+        progress.end_wait();
     }
 }
 

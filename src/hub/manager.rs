@@ -10,14 +10,16 @@ use std::thread::JoinHandle;
 
 use super::catalog::{self, CatalogEntry};
 use super::control::{InstallControl, InstallProgress};
+use super::disk;
 use super::fetch::InstallError;
 use super::install::{InstallRequest, PreparePrecision, install};
 use super::model_dir::ModelDir;
 use super::settings::HubSettings;
 use crate::config::{Originals, Paths};
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::model::precision_choice::{MachineResources, choose_for_release};
 use crate::protocol::ModelChoice;
-use crate::protocol::models::{InstallEnd, InstallStatus, ModelCard, ModelState};
+use crate::protocol::models::{InstallEnd, InstallStatus, MachineFacts, ModelCard, ModelState};
 use crate::supervise::{self, panic_text};
 
 /// The catalogue on this machine, with the installations of this process by model name. Dropping it stops the installations and waits for
@@ -39,18 +41,20 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// Starts the requested installation on its own thread; an error if the system refuses a thread.
-    pub(super) fn start(request: InstallRequest) -> Result<Self> {
+    /// Starts the installation on its own thread, which calls `on_end` with the result; an error if the system refuses a thread.
+    pub(super) fn start(request: InstallRequest, on_end: impl FnOnce(InstallEnd) + Send + 'static) -> Result<Self> {
         let (control, progress) = (Arc::new(InstallControl::default()), Arc::new(InstallProgress::default()));
         let (for_work, to_report) = (Arc::clone(&control), Arc::clone(&progress));
         let work = move || {
             let result = catch_unwind(AssertUnwindSafe(|| install(&request, &for_work, &to_report)));
-            to_report.finish(match result {
+            let end = match result {
                 Ok(Ok(_)) => InstallEnd::Done,
                 Ok(Err(InstallError::Stopped)) => InstallEnd::Stopped,
                 Ok(Err(InstallError::Failed(error))) => InstallEnd::Failed(error),
                 Err(panic) => InstallEnd::Failed(Error::internal(panic_text(panic.as_ref())).while_doing("the download ended")),
-            });
+            };
+            to_report.finish(end.clone());
+            on_end(end);
         };
         let thread = supervise::spawn("hearken-download", work)?;
         Ok(Self { control, progress, thread: Some(thread) })
@@ -108,6 +112,19 @@ impl ModelManager {
         }
     }
 
+    /// Returns free disk and memory of this machine. Slow: asks a program of the system.
+    #[must_use]
+    pub fn machine(&self) -> MachineFacts {
+        let free_bytes = disk::free_bytes(&self.settings.cache);
+        MachineFacts { free_bytes, memory_bytes: disk::memory_bytes(), release_modes: None }
+    }
+
+    /// Measures how many built-in modes of the released model keep up on this machine. Slow: computes for some seconds.
+    #[must_use]
+    pub fn measure_release(&self) -> usize {
+        choose_for_release(MachineResources { memory: disk::memory_bytes(), disk: None }).modes
+    }
+
     /// Returns the progress or the result of the installation of the model `name`; None if none was started, or the model was
     /// removed since.
     #[must_use]
@@ -128,6 +145,15 @@ impl ModelManager {
     /// When there is no such model, the acceptance cannot be recorded, or no thread can be started. Later failures are in
     /// [`ModelManager::work`].
     pub fn download(&self, name: &str, originals: Originals) -> Result<()> {
+        self.download_then(name, originals, drop)
+    }
+
+    /// Starts the installation as [`ModelManager::download`] does; its thread calls `on_end` with the result. An installation in
+    /// progress keeps the function that it was started with.
+    ///
+    /// # Errors
+    /// The errors of [`ModelManager::download`].
+    pub fn download_then(&self, name: &str, originals: Originals, on_end: impl FnOnce(InstallEnd) + Send + 'static) -> Result<()> {
         let mut installations = self.installations();
         if let Some(installation) = installations.get(name).filter(|installation| installation.is_running()) {
             installation.control.resume();
@@ -136,7 +162,8 @@ impl ModelManager {
         let entry = self.entry(name)?;
         ModelDir::of(&entry, &self.paths).record_acceptance(&entry.licences)?;
         let (settings, paths) = (self.settings.clone(), self.paths.clone());
-        let installation = Installation::start(InstallRequest { entry, settings, paths, prepare: PreparePrecision::Auto, originals })?;
+        let request = InstallRequest { entry, settings, paths, prepare: PreparePrecision::Auto, originals };
+        let installation = Installation::start(request, on_end)?;
         installations.insert(name.to_owned(), installation);
         Ok(())
     }
@@ -155,7 +182,14 @@ impl ModelManager {
         }
     }
 
-    /// Stops the installation of the model `name`, if there is one; downloaded bytes are kept. Does not wait.
+    /// Lets the installation of `name`, if there is one, try again at once after a failure.
+    pub fn retry_now(&self, name: &str) {
+        if let Some(installation) = self.installations().get(name) {
+            installation.control.retry_now();
+        }
+    }
+
+    /// Stops the installation of `name`, if there is one; downloaded bytes are kept. Does not wait.
     pub fn stop(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.stop();

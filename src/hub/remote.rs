@@ -18,6 +18,7 @@ use super::runtime::{WaitResult, poll_until, run_in_runtime};
 use super::settings::{HubSettings, NetworkAccess};
 use super::{CatalogEntry, catalog};
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::protocol::models::FaultPlace;
 
 /// Largest number of files of a model that a repository may list; more are refused.
 const MOST_FILES: usize = 1_000;
@@ -27,6 +28,8 @@ const MOST_FILES: usize = 1_000;
 pub enum RemoteError {
     /// A failure that a retry may cure.
     Transient {
+        /// Place of the failure.
+        place: FaultPlace,
         /// Failure, in words.
         why: String,
         /// Wait that the hub asks for, if it does.
@@ -38,6 +41,13 @@ pub enum RemoteError {
     Interrupted,
     /// A failure that a retry cannot cure.
     Permanent(Error),
+}
+
+impl RemoteError {
+    /// Returns a failure at `place` that a retry may cure, whenever it comes.
+    pub(super) fn transient(place: FaultPlace, why: impl Into<String>) -> Self {
+        Self::Transient { place, why: why.into(), retry_after: None }
+    }
 }
 
 /// A client of one hub: Hugging Face or a mirror of it.
@@ -191,9 +201,11 @@ impl HubClient {
         match result {
             Some(WaitResult::Ready(Ok(value))) => Ok(value),
             Some(WaitResult::Ready(Err(e))) => Err(self.classify(&e)),
-            Some(WaitResult::TimedOut) => {
-                Err(RemoteError::Transient { why: format!("the hub does not answer ({})", self.address), retry_after: None })
-            }
+            Some(WaitResult::TimedOut) => Err(RemoteError::Transient {
+                place: FaultPlace::Connection,
+                why: format!("the hub does not answer ({})", self.address),
+                retry_after: None,
+            }),
             Some(WaitResult::Stopped) => Err(RemoteError::Interrupted),
             None => Err(RemoteError::Permanent(Error::internal("the client of the hub does not run"))),
         }
@@ -207,7 +219,7 @@ impl HubClient {
         };
         match error {
             HFError::RateLimited { retry_after, .. } => {
-                RemoteError::Transient { why: "too many requests".into(), retry_after: *retry_after }
+                RemoteError::Transient { place: FaultPlace::Hub, why: "too many requests".into(), retry_after: *retry_after }
             }
             HFError::AuthRequired { .. } => permanent(
                 ErrorKind::Access,
@@ -222,14 +234,14 @@ impl HubClient {
             HFError::Http { context } => match context.status.as_u16() {
                 416 => RemoteError::PastEnd,
                 408 | 425 | 429 | 500..=599 => {
-                    RemoteError::Transient { why: format!("the hub answers {}", context.status), retry_after: None }
+                    RemoteError::Transient { place: FaultPlace::Hub, why: format!("the hub answers {}", context.status), retry_after: None }
                 }
                 _ => permanent(ErrorKind::Network, format!("it answers {}", context.status)),
             },
             HFError::Json(_) | HFError::MalformedResponse { .. } => self.unexpected("gives an unexpected answer"),
             HFError::InvalidParameter(_) | HFError::Url(_) => permanent(ErrorKind::Arguments, innermost_reason(error)),
             HFError::Request { source, .. } if source.is_decode() => self.unexpected("gives an unexpected answer"),
-            other => RemoteError::Transient { why: innermost_reason(other), retry_after: None },
+            other => RemoteError::Transient { place: FaultPlace::Connection, why: innermost_reason(other), retry_after: None },
         }
     }
 
@@ -269,10 +281,12 @@ impl FileStream {
             WaitResult::Ready(Some(Ok(bytes))) => Ok(Some(bytes)),
             WaitResult::Ready(None) => Ok(None),
             WaitResult::Ready(Some(Err(e))) => {
-                Err(RemoteError::Transient { why: format!("the connection broke: {}", innermost_reason(&e)), retry_after: None })
+                let why = format!("the connection broke: {}", innermost_reason(&e));
+                Err(RemoteError::Transient { place: FaultPlace::Connection, why, retry_after: None })
             }
             WaitResult::TimedOut => {
-                Err(RemoteError::Transient { why: format!("no data for {:.0} s", self.stall.as_secs_f64().ceil()), retry_after: None })
+                let why = format!("no data for {:.0} s", self.stall.as_secs_f64().ceil());
+                Err(RemoteError::Transient { place: FaultPlace::Connection, why, retry_after: None })
             }
             WaitResult::Stopped => Err(RemoteError::Interrupted),
         }

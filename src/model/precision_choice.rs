@@ -49,6 +49,8 @@ pub(super) fn default_precision(dir: &Path, device: &Device) -> Precision {
 pub struct PrecisionChoice {
     /// The precision in which to prepare the model.
     pub precision: Precision,
+    /// Number of built-in modes that keep up with it, by estimate.
+    pub modes: usize,
     /// The reason for the user, beginning with the precision's name and without a full stop ("4 bits: 0.4 s of sound take …").
     pub reason: String,
 }
@@ -109,11 +111,19 @@ pub fn choose_precision(dir: &Path, resources: MachineResources) -> Result<Preci
     Ok(choose(sizes, resources, |precision| Costs::estimate(sizes, precision, CONTEXT, RUNS)))
 }
 
+/// Chooses as [`choose_precision`] does for the released 3B model, whose sizes are known before it is downloaded.
+#[must_use]
+pub fn choose_for_release(resources: MachineResources) -> PrecisionChoice {
+    let (lm, audio) = (LmConfig::released_3b(), AudioConfig::released_3b());
+    let sizes = ModelSizes { lm: &lm, audio: &audio };
+    choose(sizes, resources, |precision| Costs::estimate(sizes, precision, CONTEXT, RUNS))
+}
+
 /// Chooses as [`choose_precision`] does, with the costs that `measure` returns; a precision that cannot be measured is left out.
 fn choose(sizes: ModelSizes<'_>, resources: MachineResources, measure: impl Fn(Precision) -> Result<Costs>) -> PrecisionChoice {
     if sizes.lm.weights() <= FLOAT_WEIGHTS {
         let why = "32-bit floats: the model is small, and they lose nothing".to_owned();
-        return PrecisionChoice { precision: Precision::F32, reason: why };
+        return PrecisionChoice { precision: Precision::F32, modes: MODES, reason: why };
     }
     let (mut candidates, mut refused) = (Vec::new(), None);
     // More bits first; the fewest are always measured, for want of an alternative.
@@ -133,9 +143,10 @@ fn choose(sizes: ModelSizes<'_>, resources: MachineResources, measure: impl Fn(P
         }
     }
     let Some(chosen) = best(&candidates) else {
-        return PrecisionChoice { precision: Precision::Q4, reason: format!("4 bits, the fastest: {}", refused.unwrap_or_default()) };
+        let reason = format!("4 bits, the fastest: {}", refused.unwrap_or_default());
+        return PrecisionChoice { precision: Precision::Q4, modes: 0, reason };
     };
-    PrecisionChoice { precision: chosen.precision, reason: reason_text(chosen, &candidates, refused) }
+    PrecisionChoice { precision: chosen.precision, modes: chosen.lanes, reason: reason_text(chosen, &candidates, refused) }
 }
 
 /// Returns the reason for which `precision` is ruled out: more than half of the machine's memory, or more than the free disk.

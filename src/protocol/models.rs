@@ -102,10 +102,45 @@ pub struct InstallStatus {
     /// Precision chosen for the prepared weights and the reason, as text; None until a measurement has decided, or if there is no
     /// measurement.
     pub chosen: Option<String>,
-    /// Message for the user, for example the reason for a wait; None most of the time.
+    /// Message for the user, for example that another program downloads the same file; None most of the time.
     pub note: Option<String>,
+    /// Wait for the next attempt after a failure; None while nothing has failed.
+    pub wait: Option<RetryWait>,
+    /// Path of a file that is not the one in the catalogue, because the release has changed; None as long as all agree.
+    pub changed_file: Option<String>,
     /// Result of the installation; None while it runs.
     pub end: Option<InstallEnd>,
+}
+
+/// The wait for the next attempt of a download after a failure that may pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetryWait {
+    /// Place of the failure.
+    pub place: FaultPlace,
+    /// Technical reason of the failure.
+    pub why: String,
+    /// Time until the next attempt, in seconds.
+    pub secs_left: f64,
+}
+
+/// The place of a failure of a download that may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultPlace {
+    /// The connection to the hub: none can be made, it broke, or nothing comes.
+    Connection,
+    /// The hub, which answers that it cannot serve now.
+    Hub,
+}
+
+/// Facts about this machine that matter for the choice of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MachineFacts {
+    /// Free space on the disk of downloads, in bytes; None if the system does not say.
+    pub free_bytes: Option<u64>,
+    /// Memory of the machine, in bytes; None if the system does not say.
+    pub memory_bytes: Option<u64>,
+    /// Number of built-in modes of the released model that keep up here, by a measurement; None before the measurement.
+    pub release_modes: Option<usize>,
 }
 
 /// The steps of installing a model.

@@ -1,45 +1,78 @@
 //! Wall time as text, and its mapping to stream time. Pure: the caller passes the time.
 
+use jiff::civil::{Date, DateTime};
+use jiff::{Timestamp, Unit};
+
 use super::StreamTime;
 
-/// Number of milliseconds in a second.
-const MS: i64 = 1_000;
-/// Number of seconds in a day.
-const DAY_SECS: i64 = 86_400;
+pub use jiff::tz::TimeZone;
 
-/// Returns the date and time `ms` (milliseconds since 1970, UTC) as `2026-11-23 14:02:11`, with the time zone's `offset_secs`
-/// added.
+/// Milliseconds of a second.
+const MS: i64 = 1_000;
+
+/// Returns the date and time `ms` (milliseconds since 1970, UTC) in `zone` as `2026-11-23 14:02:11`.
 #[must_use]
-pub fn date_and_time(ms: i64, offset_secs: i64) -> String {
-    let secs = ms.div_euclid(MS).saturating_add(offset_secs);
-    format!("{} {}", date(secs.div_euclid(DAY_SECS)), time_of_day(ms, offset_secs))
+pub fn date_and_time(ms: i64, zone: &TimeZone) -> String {
+    local(ms, zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Returns the time of day of `ms` (milliseconds since 1970, UTC) as `14:02:11`, with the time zone's `offset_secs` added.
+/// Returns the time of day of `ms` (milliseconds since 1970, UTC) in `zone` as `14:02:11`.
 #[must_use]
-pub fn time_of_day(ms: i64, offset_secs: i64) -> String {
-    let second = ms.div_euclid(MS).saturating_add(offset_secs).rem_euclid(DAY_SECS);
-    format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+pub fn time_of_day(ms: i64, zone: &TimeZone) -> String {
+    local(ms, zone).strftime("%H:%M:%S").to_string()
+}
+
+/// Returns the time of day of `ms` (milliseconds since 1970, UTC) in `zone` without seconds, as `14:02`.
+#[must_use]
+pub fn hour_and_minute(ms: i64, zone: &TimeZone) -> String {
+    local(ms, zone).strftime("%H:%M").to_string()
 }
 
 /// Returns the date and time `ms` (milliseconds since 1970, UTC) as `2026-11-23T09:41:50Z`.
 #[must_use]
 pub fn utc(ms: i64) -> String {
-    format!("{}T{}Z", date(ms.div_euclid(DAY_SECS * MS)), time_of_day(ms, 0))
+    local(ms, &TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Returns the day `days` days after 1970-01-01 as `2026-11-23`. Algorithm: `civil_from_days` in H. Hinnant, "chrono-Compatible
-/// Low-Level Date Algorithms".
-fn date(days: i64) -> String {
-    let z = days + 719_468;
-    let (era, of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
+/// A day of the calendar in a time zone, as people refer to it from another day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedDay {
+    /// The day itself.
+    Today,
+    /// The day before.
+    Yesterday,
+    /// One of the six days before today, by its weekday: 0 is Monday.
+    Weekday(usize),
+    /// A day of the same year: month from 1, day of the month from 1.
+    ThisYear(usize, i8),
+    /// A day of another year: year, month from 1, day of the month from 1.
+    Date(i16, usize, i8),
+}
+
+/// Returns the day of `ms` in `zone` as seen at `now_ms` (both in milliseconds since 1970, UTC). A time later than today is a date.
+#[must_use]
+pub fn named_day(ms: i64, now_ms: i64, zone: &TimeZone) -> NamedDay {
+    let (day, today) = (local(ms, zone).date(), local(now_ms, zone).date());
+    let month = usize::from(day.month().unsigned_abs());
+    match days_between(day, today) {
+        0 => NamedDay::Today,
+        1 => NamedDay::Yesterday,
+        2..=6 => NamedDay::Weekday(usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())),
+        _ if day.year() == today.year() => NamedDay::ThisYear(month, day.day()),
+        _ => NamedDay::Date(day.year(), month, day.day()),
+    }
+}
+
+/// Returns the number of days from `earlier` to `later`, negative if `earlier` is the later one.
+fn days_between(earlier: Date, later: Date) -> i32 {
+    earlier.until((Unit::Day, later)).map_or(i32::MAX, |span| span.get_days())
+}
+
+/// Returns the local date and time of `ms` (milliseconds since 1970, UTC) in `zone`; the nearest one that a calendar has for a time
+/// outside the years −9999 to 9999.
+fn local(ms: i64, zone: &TimeZone) -> DateTime {
+    let least = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    zone.to_datetime(Timestamp::from_millisecond(ms).unwrap_or(least))
 }
 
 /// The mapping between stream time and wall time of one session. The wall time is known at anchors, which the caller sets at the
@@ -86,13 +119,48 @@ mod tests {
 
     #[test]
     fn dates_follow_the_calendar_also_before_1970_and_with_an_offset() {
-        assert_eq!(date_and_time(0, 0), "1970-01-01 00:00:00");
-        assert_eq!(date_and_time(951_782_399_000, 0), "2000-02-28 23:59:59");
-        assert_eq!(date_and_time(951_782_400_000, 0), "2000-02-29 00:00:00");
-        assert_eq!(date_and_time(1_795_447_331_000, 3_600), "2026-11-23 16:22:11");
-        assert_eq!(date_and_time(-1_000, 0), "1969-12-31 23:59:59");
+        let (utc_zone, east) = (TimeZone::UTC, |hours| TimeZone::fixed(jiff::tz::offset(hours)));
+        assert_eq!(date_and_time(0, &utc_zone), "1970-01-01 00:00:00");
+        assert_eq!(date_and_time(951_782_399_000, &utc_zone), "2000-02-28 23:59:59");
+        assert_eq!(date_and_time(951_782_400_000, &utc_zone), "2000-02-29 00:00:00");
+        assert_eq!(date_and_time(1_795_447_331_000, &east(1)), "2026-11-23 16:22:11");
+        assert_eq!(date_and_time(-1_000, &utc_zone), "1969-12-31 23:59:59");
         assert_eq!(utc(1_795_447_331_000), "2026-11-23T15:22:11Z");
-        assert_eq!(date_and_time(1_795_447_331_000, 3_600 * 10), "2026-11-24 01:22:11");
+        assert_eq!(date_and_time(1_795_447_331_000, &east(10)), "2026-11-24 01:22:11");
+        assert!(date_and_time(i64::MAX, &utc_zone).starts_with("9999-12-30"), "no date is beyond the calendar's last");
+    }
+
+    /// Central European time, with summer time from the last Sunday in March to the last Sunday in October.
+    fn berlin() -> TimeZone {
+        TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
+    }
+
+    #[test]
+    fn each_date_has_the_offset_of_its_own_season() {
+        let (july, december) = (1_783_000_800_000, 1_796_130_000_000);
+        assert_eq!((utc(july), utc(december)), ("2026-07-02T14:00:00Z".into(), "2026-12-01T13:00:00Z".into()));
+        assert_eq!((hour_and_minute(july, &berlin()), hour_and_minute(december, &berlin())), ("16:00".into(), "14:00".into()));
+    }
+
+    #[test]
+    fn days_are_named_by_the_calendar_and_not_by_hours() {
+        // Tuesday, 00:30 in Berlin.
+        let now = 1_796_081_400_000;
+        assert_eq!(date_and_time(now, &berlin()), "2026-12-01 00:30:00");
+        let hours_ago = |hours: i64| named_day(now - hours * 3_600_000, now, &berlin());
+        assert_eq!(
+            [0, 1, 24, 25, 6 * 24, 7 * 24, 400 * 24, -24].map(hours_ago),
+            [
+                NamedDay::Today,
+                NamedDay::Yesterday,
+                NamedDay::Yesterday,
+                NamedDay::Weekday(6),
+                NamedDay::Weekday(2),
+                NamedDay::ThisYear(11, 24),
+                NamedDay::Date(2025, 10, 27),
+                NamedDay::ThisYear(12, 2)
+            ]
+        );
     }
 
     #[test]

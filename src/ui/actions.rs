@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::HearkenApp;
 use super::alerts::DoNotDisturb;
-use super::dialogs::ExportDialog;
 use super::event_thread::panels_of;
+use super::export_dialog::{ExportDialog, ExportEnd, ExportSource};
+use super::file_dialog::FileQuestion;
 use super::first_minute::FirstMinute;
 use super::messages::{Fix, Message, Topic};
 use crate::audio::DeviceDirection;
@@ -60,6 +61,12 @@ pub(super) enum Action {
     },
     /// Send a request to the thread that reads the history.
     AskHistory(HistoryQuery),
+    /// Opens the export dialog for the stored session of this number.
+    ExportStored(i64),
+    /// Closes the export dialog and reports the result.
+    EndExport(ExportEnd),
+    /// Opens a file dialog of the system.
+    AskFile(FileQuestion),
     /// Delete all of the history, and all lines of the running session.
     DeleteEverything,
     /// Delete the last 10 minutes of the history and of the running session.
@@ -168,6 +175,16 @@ impl HearkenApp {
                 self.reload_own_modes();
             }
             Action::AskHistory(question) => self.history.ask(question, &self.settings.paths, ctx),
+            Action::ExportStored(session) => self.export = Some(ExportDialog::new(ExportSource::Stored(session))),
+            Action::EndExport(end) => self.end_export(&end),
+            Action::AskFile(question) => {
+                let title = match question {
+                    FileQuestion::Export { .. } => self.s.export_title,
+                    FileQuestion::Clip => self.s.mode_clip,
+                    FileQuestion::ModelFolder => self.s.model_folder,
+                };
+                self.files.ask(question, title, ctx);
+            }
             Action::DeleteEverything => {
                 self.session.carry_out_deletion();
                 self.session.history.delete_all();
@@ -213,12 +230,16 @@ impl HearkenApp {
     }
 
     fn open(&mut self, dialog: Dialog, ctx: &egui::Context) {
+        if matches!(dialog, Dialog::History | Dialog::Settings | Dialog::Models) {
+            // One sheet at a time.
+            let _ = (self.models.close(), self.history.close(), self.settings_window.close());
+        }
         match dialog {
-            Dialog::Export => self.export = Some(ExportDialog::new()),
+            Dialog::Export => self.export = Some(ExportDialog::new(ExportSource::Running)),
             Dialog::Microphone => self.device_dialog = Some(DeviceDirection::Input),
             Dialog::Speaker => self.device_dialog = Some(DeviceDirection::Output),
             Dialog::History => self.history.open(&self.settings.paths, ctx),
-            Dialog::Settings => self.settings_window.open = true,
+            Dialog::Settings => self.settings_window.open(),
             Dialog::Models => self.models.open(),
             Dialog::Captions => self.captions.open = true,
         }
@@ -226,7 +247,7 @@ impl HearkenApp {
 
     fn toggle(&mut self, dialog: Dialog, ctx: &egui::Context) {
         let closed = match dialog {
-            Dialog::Settings => std::mem::take(&mut self.settings_window.open),
+            Dialog::Settings => self.settings_window.close(),
             Dialog::Models => self.models.close(),
             Dialog::Captions => std::mem::take(&mut self.captions.open),
             Dialog::Export | Dialog::Microphone | Dialog::Speaker | Dialog::History => false,

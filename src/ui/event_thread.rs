@@ -14,14 +14,14 @@ use egui::ViewportId;
 
 use super::alerts::Alerts;
 use super::notify;
-use crate::clock::{local_offset_secs, now_ms};
+use crate::clock::{local_zone, now_ms};
 use crate::config::Mode;
 use crate::engine::EngineHandle;
 use crate::error::Result;
-use crate::history::{EventSink, is_stored};
+use crate::history::{EventSink, is_anchor, is_stored};
 use crate::protocol::{Event, Panel};
 use crate::supervise::{self, lock};
-use crate::time::wall::{WallClock, time_of_day};
+use crate::time::wall::{TimeZone, WallClock, time_of_day};
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 use crate::transcript::{Notice, NoticeKind, Transcript};
 
@@ -49,16 +49,22 @@ pub(super) struct SessionData {
 }
 
 /// The mapping from stream time to local time of day. Gives no time of day before a live session has started, nor for audio files.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct SessionClock {
     wall: WallClock,
-    /// Seconds by which local time is ahead of UTC.
-    offset_secs: i64,
+    /// Time zone of the times of day.
+    zone: TimeZone,
+}
+
+impl Default for SessionClock {
+    fn default() -> Self {
+        Self { wall: WallClock::default(), zone: TimeZone::UTC }
+    }
 }
 
 impl SessionClock {
     fn format(&self, at: StreamTime) -> String {
-        self.wall.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, self.offset_secs))
+        self.wall.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, &self.zone))
     }
 }
 
@@ -183,9 +189,9 @@ impl SessionData {
         std::mem::take(&mut *lock(&self.news))
     }
 
-    /// Returns the seconds by which local time was ahead of UTC when the event thread started.
-    pub(super) fn offset_secs(&self) -> i64 {
-        self.clock().offset_secs
+    /// Returns the time zone of the system when the event thread started.
+    pub(super) fn zone(&self) -> TimeZone {
+        self.clock().zone.clone()
     }
 
     /// Returns a stream time as text: local time of day in a live session, else the time since the start of the stream.
@@ -227,7 +233,7 @@ pub(super) fn panels_of(modes: &[Mode]) -> BTreeMap<String, Panel> {
 pub(super) fn start(engine: &EngineHandle, data: &Arc<SessionData>, sink: EventSink) -> Result<JoinHandle<()>> {
     let (events, data) = (engine.events().clone(), Arc::clone(data));
     let run = move || {
-        data.clock().offset_secs = local_offset_secs();
+        data.clock().zone = local_zone();
         for event in events {
             // Words of a deleted part that are reported late are not stored either.
             if data.is_deleted(&event) {
@@ -268,9 +274,9 @@ fn apply(data: &SessionData, event: &Event) {
     }
     match event {
         Event::SessionStarted { at, started_utc: Some(_), .. } => data.clock().wall.anchor(*at, now_ms()),
-        Event::Resumed { at } | Event::AudioGap { at, .. } if data.clock().wall.ms(*at).is_some() => {
-            data.clock().wall.anchor(*at, now_ms());
-        }
+        Event::SessionStarted { .. } => {}
+        // The same events as in the history, which else shows other times.
+        _ if is_anchor(event) && data.clock().wall.ms(event.at()).is_some() => data.clock().wall.anchor(event.at(), now_ms()),
         _ => {}
     }
     if let Some(notification) = notification {

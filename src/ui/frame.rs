@@ -19,6 +19,8 @@ pub(super) struct FrameData<'a> {
     /// Values of the meters at the beginning of the frame.
     pub(super) readings: &'a Readings,
     pub(super) settings: &'a Settings,
+    /// Download of a model that runs or is paused, as a short text for the bar; `None` without one.
+    pub(super) download: Option<&'a str>,
 }
 
 impl FrameData<'_> {

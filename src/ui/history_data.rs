@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use crate::config::Paths;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::history::{HistoryQuery, HistoryReader, QueryResult, SearchHit, SessionSummary, StoredSession};
 use crate::protocol::Panel;
 use crate::time::StreamTime;
-use crate::time::wall::time_of_day;
+use crate::time::wall::{TimeZone, time_of_day};
 use crate::transcript::Transcript;
 
 /// The history's reader thread, started by the first request, and its newest answers.
@@ -21,8 +21,12 @@ pub(super) struct HistoryData {
     pub(super) hits: Option<SearchResult>,
     /// Session that is shown; `None` until one was opened.
     pub(super) open: Option<OpenSession>,
-    /// Result of the last export, or failure of the last request; `None` before that, and again after another session was opened.
-    pub(super) outcome: Option<ChangeOutcome>,
+    /// Failure of the last request; `None` before one, and again after another session was opened.
+    pub(super) failure: Option<Error>,
+    /// Document that the reader thread has rendered for an export, or the failure; `None` once taken.
+    pub(super) rendered: Option<Result<String>>,
+    /// True from the request of a document to its answer.
+    renders: bool,
 }
 
 /// The result of a search in the history: the stored lines that contain a text.
@@ -31,16 +35,6 @@ pub(super) struct SearchResult {
     /// Text that was searched for.
     pub(super) text: String,
     pub(super) lines: Vec<SearchHit>,
-}
-
-/// The result of the export of a stored session, or the failure of any request to the history's reader.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum ChangeOutcome {
-    /// The export is in this file.
-    Saved(PathBuf),
-    /// The file exists, and the export has not replaced it.
-    Exists(PathBuf),
-    Failed(Error),
 }
 
 /// A stored session as read from the disk, with its lines in the order of time.
@@ -71,21 +65,24 @@ impl HistoryData {
             let ctx = ctx.clone();
             HistoryReader::start(paths, move || ctx.request_repaint())
         };
+        self.renders |= matches!(question, HistoryQuery::Render { .. });
         self.reader.get_or_insert_with(start).request(question);
     }
 
-    /// Takes the answers of the reader thread that have come, without waiting. `offset_secs` is the number of seconds by which local
-    /// time is ahead of UTC.
-    pub(super) fn update(&mut self, offset_secs: i64) {
+    /// Takes the answers of the reader thread that have come, without waiting. `zone` is the
+    /// time zone of the texts.
+    pub(super) fn update(&mut self, zone: &TimeZone) {
         while let Some(answer) = self.reader.as_ref().and_then(HistoryReader::try_recv) {
             match answer {
                 QueryResult::Sessions(sessions) => self.sessions = Some(sessions),
                 QueryResult::Found { text, lines } => self.hits = Some(SearchResult { text, lines }),
-                QueryResult::Opened(opened) => self.open = Some(open_session(*opened, offset_secs)),
+                QueryResult::Opened(opened) => self.open = Some(open_session(*opened, zone)),
                 QueryResult::Changed => self.reload(),
-                QueryResult::Exported(path) => self.outcome = Some(ChangeOutcome::Saved(path)),
-                QueryResult::Exists(path) => self.outcome = Some(ChangeOutcome::Exists(path)),
-                QueryResult::Failed(error) => self.outcome = Some(ChangeOutcome::Failed(error)),
+                QueryResult::Rendered(text) => {
+                    (self.rendered, self.renders) = (Some(Ok(text)), false);
+                }
+                QueryResult::Failed(error) if std::mem::take(&mut self.renders) => self.rendered = Some(Err(error)),
+                QueryResult::Failed(error) => self.failure = Some(error),
             }
         }
     }
@@ -103,8 +100,8 @@ impl HistoryData {
     }
 }
 
-fn open_session(opened: StoredSession, offset_secs: i64) -> OpenSession {
-    let time = |at: StreamTime| opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs));
+fn open_session(opened: StoredSession, zone: &TimeZone) -> OpenSession {
+    let time = |at: StreamTime| opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, zone));
     let lines = lines(&opened.transcript, time);
     OpenSession { session: opened.session, lines, recordings: opened.recordings }
 }

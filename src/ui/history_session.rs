@@ -1,24 +1,28 @@
 //! A past session in the history window: title, lines, and the controls to rename, export and delete the session.
 
-use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use egui::{Key, RichText, TextEdit, Ui};
 
 use super::actions::{Action, Actions};
-use super::dialogs::unused_path;
 use super::history_data::{OpenSession, StoredLine};
+use super::history_list::about;
 use super::history_window::DeletionRequest;
 use super::panel_lines::{SMALL_TIME_HEIGHT, time_ui};
-use super::strings::{Strings, TITLE, fill};
+use super::strings::dates::Calendar;
+use super::strings::{Strings, TITLE};
 use super::theme;
 use super::virtual_list::VirtualList;
-use crate::config::ExportForm;
-use crate::export::DocumentFormat;
-use crate::files::Existing;
-use crate::history::{HistoryQuery, SessionSummary, session_title};
+use crate::history::HistoryQuery;
 use crate::protocol::Panel;
 use crate::time::StreamTime;
-use crate::time::wall::date_and_time;
+
+/// Time for which the line of an opened search hit is marked.
+const MARK_TIME: Duration = Duration::from_secs(2);
+/// Last part of [`MARK_TIME`], in which the mark fades.
+const FADE_TIME: Duration = Duration::from_millis(500);
+/// Interval at which the window is repainted while a line is marked.
+const MARK_REPAINT: Duration = Duration::from_millis(50);
 
 /// The state of the view of a stored session between frames.
 #[derive(Debug)]
@@ -27,42 +31,38 @@ pub(super) struct SessionView {
     pub(super) id: i64,
     /// New name of the session while the user types one, else `None`.
     new_name: Option<String>,
-    /// Path of the file to export to, as typed, while the controls of the export are open, else `None`.
-    export_path: Option<String>,
     lines: VirtualList,
-    /// Stream time of the search hit that the list of lines still has to scroll to; `None` once it has.
-    scroll_to: Option<StreamTime>,
-}
-
-/// The read-only inputs of the view of a stored session in one frame.
-pub(super) struct SessionInputs<'a> {
-    pub(super) open: &'a OpenSession,
-    /// Seconds by which local time is ahead of UTC.
-    pub(super) offset_secs: i64,
-    /// Path of an existing file that the last export has not replaced; a second export to the same path replaces the file.
-    pub(super) existing: Option<&'a Path>,
+    /// Stream time and panel of the search hit that the list of lines still has to scroll to; `None` once it has.
+    scroll_to: Option<(StreamTime, Panel)>,
+    /// Line of the search hit that was scrolled to, and the time at which it was; `None` once the mark has faded.
+    marked: Option<(usize, Instant)>,
 }
 
 impl SessionView {
     pub(super) fn new(id: i64) -> Self {
-        Self { id, new_name: None, export_path: None, lines: VirtualList::complete(), scroll_to: None }
+        Self { id, new_name: None, lines: VirtualList::complete(), scroll_to: None, marked: None }
     }
 
-    /// Returns the view of the session `id`, which scrolls to the first line at or after `at`.
-    pub(super) fn at(id: i64, at: StreamTime) -> Self {
-        Self { scroll_to: Some(at), ..Self::new(id) }
+    /// Returns the view of the session `id`, which scrolls to the line of `panel` at `at` and marks it for a while.
+    pub(super) fn at(id: i64, at: StreamTime, panel: Panel) -> Self {
+        Self { scroll_to: Some((at, panel)), ..Self::new(id) }
     }
 
     /// Paints the session. Returns the deletion that the user has asked for by a click, which still needs a confirmation.
-    pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, inputs: &SessionInputs<'_>, actions: &mut Actions) -> Option<DeletionRequest> {
-        let SessionInputs { open, offset_secs, existing } = *inputs;
+    pub(super) fn show(
+        &mut self,
+        ui: &mut Ui,
+        s: &Strings,
+        open: &OpenSession,
+        calendar: &Calendar,
+        actions: &mut Actions,
+    ) -> Option<DeletionRequest> {
         let deletion = if self.new_name.is_some() {
             self.rename_ui(ui, s, actions);
             None
         } else {
-            self.title_ui(ui, s, &open.session, offset_secs)
+            self.title_ui(ui, s, open, calendar, actions)
         };
-        self.export_ui(ui, s, existing, actions);
         ui.separator();
         self.lines_ui(ui, s, open);
         deletion
@@ -84,52 +84,34 @@ impl SessionView {
         });
     }
 
-    fn title_ui(&mut self, ui: &mut Ui, s: &Strings, session: &SessionSummary, offset_secs: i64) -> Option<DeletionRequest> {
-        ui.label(RichText::new(session_title(session, offset_secs)).strong().size(theme::LARGE));
-        let minutes = session.heard.secs() / 60.0;
-        let facts = format!(
-            "{} · {} · {} · {}",
-            date_and_time(session.started_ms, offset_secs),
-            fill(s.minutes, format_args!("{minutes:.1}")),
-            session.source,
-            session.model
-        );
-        ui.label(RichText::new(facts).weak().small());
+    fn title_ui(
+        &mut self,
+        ui: &mut Ui,
+        s: &Strings,
+        open: &OpenSession,
+        calendar: &Calendar,
+        actions: &mut Actions,
+    ) -> Option<DeletionRequest> {
+        let session = &open.session;
+        let when = s.when(session.started_ms, calendar);
+        let (title, when) = if session.name.is_empty() { (when.as_str(), None) } else { (session.name.as_str(), Some(when.as_str())) };
+        ui.label(RichText::new(title).strong().size(theme::LARGE));
+        let about = about(s, session);
+        let facts = [when, Some(&about), Some(&session.source), Some(&session.model)];
+        ui.label(RichText::new(facts.into_iter().flatten().collect::<Vec<_>>().join(" · ")).weak().small());
         ui.horizontal_wrapped(|ui| {
-            if ui.button(s.rename).clicked() {
-                self.new_name = Some(session.name.clone());
+            if ui.button(s.copy).clicked() {
+                ui.ctx().copy_text(text_of(s, open));
             }
             if ui.button(s.export).clicked() {
-                self.export_path = Some(unused_path().display().to_string());
+                actions.push(Action::ExportStored(self.id));
+            }
+            if ui.button(s.rename).clicked() {
+                self.new_name = Some(session.name.clone());
             }
             ui.button(s.delete).clicked().then_some(DeletionRequest::Session(session.id))
         })
         .inner
-    }
-
-    fn export_ui(&mut self, ui: &mut Ui, s: &Strings, existing: Option<&Path>, actions: &mut Actions) {
-        let Some(export) = &mut self.export_path else { return };
-        let label = ui.label(s.export_path);
-        ui.add(TextEdit::singleline(export).desired_width(f32::INFINITY)).labelled_by(label.id);
-        let path = PathBuf::from(export.trim());
-        ui.horizontal_wrapped(|ui| {
-            for form in ExportForm::ALL {
-                if ui.selectable_label(ExportForm::of(&path) == Some(form), form.extension().to_uppercase()).clicked() {
-                    *export = path.with_extension(form.extension()).display().to_string();
-                }
-            }
-        });
-        let warned = existing == Some(path.as_path());
-        ui.horizontal(|ui| {
-            if ui.button(if warned { s.replace } else { s.save }).clicked() {
-                let form = ExportForm::of(&path).unwrap_or(ExportForm::Document(DocumentFormat::Text));
-                let existing = if warned { Existing::Replaced } else { Existing::Kept };
-                actions.push(Action::AskHistory(HistoryQuery::Export { session: self.id, form, path, existing }));
-            }
-            if ui.button(s.cancel).clicked() {
-                self.export_path = None;
-            }
-        });
     }
 
     fn lines_ui(&mut self, ui: &mut Ui, s: &Strings, open: &OpenSession) {
@@ -137,22 +119,60 @@ impl SessionView {
             let text = format!("• {}: {}", s.with_sound, recording.display());
             ui.label(RichText::new(text).color(theme::states(ui.visuals()).fault).small());
         }
-        if let Some(at) = self.scroll_to.take() {
-            self.lines.scroll_to(open.lines.partition_point(|line| line.at < at));
+        if let Some((at, panel)) = self.scroll_to.take() {
+            let first = open.lines.partition_point(|line| line.at < at);
+            let same = open.lines[first..].iter().take_while(|line| line.at == at).position(|line| line.panel == panel);
+            let hit = first + same.unwrap_or(0);
+            self.lines.scroll_to(hit);
+            self.marked = Some((hit, Instant::now()));
         }
-        self.lines.show(ui, s, s.history, open.lines.len(), |ui, n| line_ui(ui, s, &open.lines[n]));
+        let mark = self.mark(ui);
+        self.lines.show(ui, s, s.history, open.lines.len(), |ui, n| {
+            let ground = mark.filter(|(hit, _)| *hit == n).map(|(_, colour)| (ui.painter().add(egui::Shape::Noop), colour));
+            line_ui(ui, s, &open.lines[n]);
+            if let Some((shape, colour)) = ground {
+                ui.painter().set(shape, egui::Shape::rect_filled(ui.min_rect().expand(theme::EDGE), theme::RADIUS_SMALL, colour));
+            }
+        });
+    }
+
+    /// Returns the line of the opened search hit and the colour of its ground, which fades; `None` after [`MARK_TIME`].
+    fn mark(&mut self, ui: &Ui) -> Option<(usize, egui::Color32)> {
+        let (hit, since) = self.marked?;
+        let left = MARK_TIME.checked_sub(since.elapsed());
+        let Some(left) = left else {
+            self.marked = None;
+            return None;
+        };
+        ui.ctx().request_repaint_after(MARK_REPAINT);
+        let strength = (left.as_secs_f32() / FADE_TIME.as_secs_f32()).min(1.0);
+        Some((hit, ui.visuals().selection.bg_fill.gamma_multiply(strength)))
+    }
+}
+
+/// Returns the lines of a session as text, each with its time and the name of its panel.
+fn text_of(s: &Strings, open: &OpenSession) -> String {
+    let line = |line: &StoredLine| match label(s, line.panel) {
+        "" => format!("{}  {}\n", line.time, line.text),
+        label => format!("{}  {label}: {}\n", line.time, line.text),
+    };
+    open.lines.iter().map(line).collect()
+}
+
+/// Returns the name before the lines of a panel; empty for the words that were heard.
+const fn label(s: &Strings, panel: Panel) -> &'static str {
+    match panel {
+        Panel::Transcript => "",
+        Panel::Translation => s.translation,
+        Panel::Conversation => TITLE,
+        Panel::Sounds => s.sound,
     }
 }
 
 fn line_ui(ui: &mut Ui, s: &Strings, line: &StoredLine) {
     ui.horizontal_top(|ui| {
         time_ui(ui, &line.time, SMALL_TIME_HEIGHT);
-        let label = match line.panel {
-            Panel::Transcript => "",
-            Panel::Translation => s.translation,
-            Panel::Conversation => TITLE,
-            Panel::Sounds => s.sound,
-        };
+        let label = label(s, line.panel);
         if !label.is_empty() {
             ui.label(RichText::new(label).weak());
         }

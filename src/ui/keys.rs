@@ -63,6 +63,6 @@ impl HearkenApp {
 
     /// Closes the topmost open window above the main one (not the captions); returns false if none was open.
     fn close_topmost(&mut self) -> bool {
-        self.models.close() || self.history.close() || std::mem::take(&mut self.settings_window.open)
+        self.models.close() || self.history.close() || self.settings_window.close()
     }
 }

@@ -12,6 +12,7 @@ use super::actions::{Action, Actions};
 use super::clip_synthesis::{self, SharedSynthesis, Synthesis};
 use super::confirm::{Answer, Confirmation};
 use super::dialogs::{Outcome, outcome_ui};
+use super::file_dialog::FileQuestion;
 use super::frame::FrameData;
 use super::mode_controls::mode_options_ui;
 use super::strings::fill;
@@ -181,6 +182,9 @@ impl ModeEditor {
         ui.add(egui::TextEdit::singleline(&mut self.clip).hint_text(s.mode_clip_hint).desired_width(f32::INFINITY)).labelled_by(label.id);
         ui.horizontal_wrapped(|ui| match self.recording_since {
             None => {
+                if ui.button(s.choose).clicked() {
+                    actions.push(Action::AskFile(FileQuestion::Clip));
+                }
                 let record = ui.add_enabled(data.is_capturing(), egui::Button::new(s.record_clip));
                 if record.on_disabled_hover_text(s.record_deaf).on_hover_text(s.record_hint).clicked() {
                     self.record(data, actions);

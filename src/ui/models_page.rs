@@ -1,34 +1,30 @@
-//! The page of models: a card for each model of the catalogue, with its download, licences and removal. Downloads go on when the page
-//! is closed.
+//! The page of models: a card for each model of the catalogue, with its download in steps. Downloads go on when the page is closed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use egui::{Button, ProgressBar, RichText, Ui};
+use egui::{RichText, ScrollArea, Ui};
 
 use super::actions::{Action, Actions};
 use super::dialogs::{Outcome, outcome_ui};
+use super::models_card::CardView;
 use super::models_worker::{ModelsReply, ModelsRequest, ModelsWorker};
-use super::strings::{Strings, fill, fill_all};
-use super::theme;
+use super::strings::{Strings, fill};
+use super::{sheet, theme};
 use crate::config::{Originals, Paths};
 use crate::error::Error;
 use crate::hub::ModelManager;
 use crate::protocol::ModelChoice;
-use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, Licence, ModelCard, ModelState, duration, moving_size, size};
+use crate::protocol::models::{InstallEnd, InstallStatus, MachineFacts, ModelCard, ModelState, size};
 
 /// Interval at which the state of the models is read from the disk while the page is open.
 const READ_INTERVAL: Duration = Duration::from_secs(2);
-/// Interval at which the window is repainted during a download, to show the progress.
+/// Interval at which the window is repainted during a download while the page is open, to show the progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-/// Largest width and height of the models page when opened, in points.
-const MAX_SIZE: [f32; 2] = [520.0, 760.0];
-/// Width of the main window that the models page leaves free when opened, both sides together, in points.
-const SIDE_SPACE: f32 = 24.0;
-/// Distance of the models page from the top of the main window when opened, in points.
-const ABOVE: f32 = 60.0;
-/// Height of the main window that the models page leaves free, above and below together, in points.
-const AROUND: f32 = 120.0;
+/// Interval at which the window is repainted during a download while the page is closed, for the percentage in the bar.
+const CHIP_INTERVAL: Duration = Duration::from_secs(1);
+/// Largest width and height of the content of the page, in points.
+const MAX_SIZE: [f32; 2] = [620.0, 640.0];
 
 /// The state of the models page between frames.
 pub(super) struct ModelsPage {
@@ -37,6 +33,9 @@ pub(super) struct ModelsPage {
     open: bool,
     /// Card of each model of the catalogue, as of the newest reading of the disk.
     cards: Vec<ModelCard>,
+    machine: MachineFacts,
+    /// True once the measurement of this machine has been asked for.
+    measures: bool,
     /// Time at which the worker was last asked to read the models from the disk.
     read_at: Option<Instant>,
     /// Question that the user has not answered yet.
@@ -46,7 +45,7 @@ pub(super) struct ModelsPage {
 }
 
 /// A question to the user, which replaces the buttons of a model's card.
-enum ModelQuestion {
+pub(super) enum ModelQuestion {
     /// Acceptance of the licences before the download of the model `name`.
     Licences {
         name: String,
@@ -60,7 +59,7 @@ enum ModelQuestion {
 }
 
 /// An intent of the user on a model, from a button of its card.
-enum ModelAction {
+pub(super) enum ModelAction {
     /// Load the model and use it for the session.
     Use(ModelChoice),
     /// Show a question on the card in place of the buttons.
@@ -71,6 +70,8 @@ enum ModelAction {
     Pause(String),
     /// Resume the paused download of the model of this name.
     Resume(String),
+    /// Let the download of the model of this name try again at once.
+    TryNow(String),
     /// Stop the download of the model of this name.
     Stop(String),
     /// Delete the files of the model of this name.
@@ -79,25 +80,30 @@ enum ModelAction {
     Cancel,
 }
 
-/// The card of a model in one frame, with all that is painted on the card.
-struct CardView<'a> {
-    s: &'static Strings,
-    card: &'a ModelCard,
-    /// Progress of the model's running or paused download, or its end; `None` without a download in this session.
-    progress: Option<InstallStatus>,
-    /// True if the session uses the model.
-    in_use: bool,
+/// The end of a download, as news for the window.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DownloadNews {
+    /// Title of the model.
+    pub(super) title: String,
+    pub(super) choice: ModelChoice,
+    pub(super) end: InstallEnd,
 }
 
 impl ModelsPage {
-    /// Returns the closed models page. Reads the catalogue and the presence of its models from the disk, before the first frame,
-    /// and starts the worker thread.
-    pub(super) fn new(paths: &Paths, ctx: &egui::Context) -> Self {
-        let manager = Arc::new(ModelManager::new(paths));
+    /// Returns the closed models page of `manager`. Reads the catalogue and the presence of its models from the disk, before the
+    /// first frame, and starts the worker thread.
+    pub(super) fn new(manager: ModelManager, ctx: &egui::Context) -> Self {
+        let manager = Arc::new(manager);
         // An error in the catalogue is shown when the page is opened.
         let cards = manager.cards().unwrap_or_default();
         let worker = ModelsWorker::start(Arc::clone(&manager), ctx);
-        Self { manager, worker, open: false, cards, read_at: None, question: None, outcome: None }
+        let machine = MachineFacts::default();
+        Self { manager, worker, open: false, cards, machine, measures: false, read_at: None, question: None, outcome: None }
+    }
+
+    /// Returns the closed models page of the hub that the environment names.
+    pub(super) fn of(paths: &Paths, ctx: &egui::Context) -> Self {
+        Self::new(ModelManager::new(paths), ctx)
     }
 
     /// Returns the error of the model `choice` if it is not on this machine; `None` if the model is there.
@@ -109,6 +115,15 @@ impl ModelsPage {
     /// be read.
     pub(super) fn larger_model(&self) -> Option<&ModelCard> {
         self.cards.iter().find(|card| card.choice == ModelChoice::ThreeB)
+    }
+
+    /// Returns the download that runs or is paused, as a short text for the bar: the model's name and the percentage that is done,
+    /// for example `3b 36 %`. Asks for the next repaint. `None` without a download.
+    pub(super) fn download_text(&self, ctx: &egui::Context) -> Option<String> {
+        let running = |card: &&ModelCard| self.manager.work(&card.name).filter(|work| work.end.is_none());
+        let (card, work) = self.cards.iter().find_map(|card| Some((card, running(&card)?)))?;
+        ctx.request_repaint_after(CHIP_INTERVAL);
+        Some(format!("{} {:.0} %", short_name(card), (share(&work) * 100.0).floor()))
     }
 
     pub(super) fn open(&mut self) {
@@ -127,49 +142,66 @@ impl ModelsPage {
         if !self.open {
             return;
         }
-        self.update(s);
-        let (mut open, mut clicked) = (true, None);
-        let room = ui.ctx().content_rect();
-        let height = (room.height() - AROUND).max(theme::MIN_SCROLL_HEIGHT);
-        egui::Window::new(s.models)
-            .open(&mut open)
-            .default_size([MAX_SIZE[0].min(room.width() - SIDE_SPACE).max(theme::MIN_WINDOW_WIDTH), height.min(MAX_SIZE[1])])
-            .default_pos(room.center_top() + egui::vec2(-MAX_SIZE[0] / 2.0, ABOVE))
-            .collapsible(false)
-            .show(ui.ctx(), |ui| {
-                egui::ScrollArea::vertical().max_height(height).auto_shrink(false).show(ui, |ui| {
-                    for card in &self.cards {
-                        let view = CardView { s, card, progress: self.manager.work(&card.name), in_use: card.name == model };
-                        ui.push_id(&card.name, |ui| clicked = view.show(ui, &mut self.question).or(clicked.take()));
-                    }
-                    outcome_ui(ui, self.outcome.as_ref());
-                    ui.label(RichText::new(s.models_keep_using).weak());
-                });
+        if self.read_at.is_none_or(|at| at.elapsed() > READ_INTERVAL) {
+            self.read_at = Some(Instant::now());
+            self.worker.request(ModelsRequest::Read);
+        }
+        let mut clicked = None;
+        let (cards, manager, machine, outcome) = (&self.cards, &self.manager, self.machine, self.outcome.as_ref());
+        let question = &mut self.question;
+        self.open = sheet::show(ui.ctx(), s.models, MAX_SIZE, |ui| {
+            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                ui.set_max_width(ui.available_width() - theme::GROUP_GAP);
+                for card in cards {
+                    let view = CardView { s, card, machine, progress: manager.work(&card.name), in_use: card.name == model };
+                    ui.push_id(&card.name, |ui| clicked = view.show(ui, question).or(clicked.take()));
+                    ui.add_space(theme::GROUP_GAP);
+                }
+                outcome_ui(ui, outcome);
+                ui.label(RichText::new(s.models_keep_using).weak());
             });
-        self.open &= open;
+        });
         if let Some(action) = clicked {
             self.perform(action, actions);
         }
         ui.ctx().request_repaint_after(if self.manager.is_busy() { PROGRESS_INTERVAL } else { READ_INTERVAL });
     }
 
-    /// Takes the replies of the worker thread, and asks the thread to read the models from the disk again if the last reading is
-    /// older than [`READ_INTERVAL`].
-    fn update(&mut self, s: &Strings) {
+    /// Takes the replies of the worker thread, also while the page is closed. Returns the download that has ended, if any.
+    pub(super) fn update(&mut self, s: &Strings) -> Option<DownloadNews> {
         while let Some(reply) = self.worker.reply() {
             match reply {
-                ModelsReply::Cards(Ok(cards)) => self.cards = cards,
-                ModelsReply::Cards(Err(error)) => self.outcome = Some(Err(s.error(&error))),
+                ModelsReply::Cards(cards, machine) => {
+                    self.machine = MachineFacts { release_modes: self.machine.release_modes, ..machine };
+                    match cards {
+                        Ok(cards) => self.cards = cards,
+                        Err(error) => self.outcome = Some(Err(s.error(&error))),
+                    }
+                    self.measure();
+                }
+                ModelsReply::Measured(modes) => self.machine.release_modes = Some(modes),
                 ModelsReply::Started(started) => self.outcome = started.err().map(|error| Err(s.error(&error))),
                 ModelsReply::Removed(freed) => {
                     let text = freed.map(|bytes| fill(s.models_removed, size(bytes)));
                     self.outcome = Some(text.map_err(|error| s.error(&error)));
                 }
+                ModelsReply::Ended(name, end) => {
+                    self.read_at = None;
+                    let card = self.cards.iter().find(|card| card.name == name);
+                    if let Some(card) = card {
+                        return Some(DownloadNews { title: card.title.clone(), choice: card.choice.clone(), end });
+                    }
+                }
             }
         }
-        if self.read_at.is_none_or(|at| at.elapsed() > READ_INTERVAL) {
-            self.read_at = Some(Instant::now());
-            self.worker.request(ModelsRequest::Read);
+        None
+    }
+
+    /// Asks for the measurement of this machine, once, while the released model has still to be decided on.
+    fn measure(&mut self) {
+        let undecided = self.larger_model().is_some_and(|card| !matches!(card.state, ModelState::Ready { .. }));
+        if undecided && !std::mem::replace(&mut self.measures, true) {
+            self.worker.request(ModelsRequest::Measure);
         }
     }
 
@@ -185,6 +217,7 @@ impl ModelsPage {
             }
             ModelAction::Pause(name) => self.manager.pause(&name),
             ModelAction::Resume(name) => self.manager.resume(&name),
+            ModelAction::TryNow(name) => self.manager.retry_now(&name),
             ModelAction::Stop(name) => self.manager.stop(&name),
             ModelAction::Remove(name) => {
                 self.question = None;
@@ -194,189 +227,12 @@ impl ModelsPage {
     }
 }
 
-impl CardView<'_> {
-    fn show(&self, ui: &mut Ui, question: &mut Option<ModelQuestion>) -> Option<ModelAction> {
-        ui.add_space(theme::GAP);
-        self.about_ui(ui);
-        let (s, card) = (self.s, self.card);
-        let clicked = match (self.progress.as_ref().filter(|progress| progress.end.is_none()), question) {
-            (Some(progress), _) => self.progress_ui(ui, progress),
-            (None, Some(ModelQuestion::Licences { name, accepted, originals })) if *name == card.name => {
-                self.licences_ui(ui, accepted, originals)
-            }
-            (None, Some(ModelQuestion::Remove { name })) if *name == card.name => {
-                ui.horizontal_wrapped(|ui| {
-                    ui.label(s.models_remove_ask);
-                    let remove = ui.button(fill(s.models_remove, &card.title)).clicked().then(|| ModelAction::Remove(card.name.clone()));
-                    remove.or_else(|| ui.button(s.cancel).clicked().then_some(ModelAction::Cancel))
-                })
-                .inner
-            }
-            (None, _) => {
-                self.end_ui(ui);
-                self.buttons_ui(ui)
-            }
-        };
-        ui.separator();
-        clicked
-    }
+/// Returns the share of a download's current step that is done, from 0 to 1.
+pub(super) fn share(work: &InstallStatus) -> f32 {
+    if work.all > 0 { (work.done as f32 / work.all as f32).clamp(0.0, 1.0) } else { 0.0 }
+}
 
-    /// Paints the model's title, whether it is installed, its abilities, requirements and source.
-    fn about_ui(&self, ui: &mut Ui) {
-        let (s, card) = (self.s, self.card);
-        ui.horizontal_wrapped(|ui| {
-            ui.label(RichText::new(&card.title).strong().size(theme::LARGE));
-            ui.label(RichText::new(self.state_text()).weak());
-            if self.in_use {
-                ui.label(RichText::new(s.models_listening).color(theme::states(ui.visuals()).listening));
-            }
-        });
-        ui.label(s.pick(&card.about, &card.zh.about));
-        for ability in s.pick_list(&card.can, &card.zh.can) {
-            ui.label(RichText::new(format!("•  {ability}")).weak());
-        }
-        if card.download_bytes == 0 && card.memory_bytes > 0 {
-            ui.label(RichText::new(fill(s.models_memory, size(card.memory_bytes))).small().weak());
-        } else if card.download_bytes > 0 {
-            let needs = fill_all(s.models_needs, &[&size(card.memory_bytes), &size(card.download_bytes), &size(card.prepared_bytes)]);
-            ui.label(RichText::new(needs).small().weak());
-        }
-        let source = if card.choice == ModelChoice::Starter { s.models_built_in } else { &card.source };
-        ui.label(RichText::new(source).small().weak());
-    }
-
-    fn state_text(&self) -> String {
-        match self.card.state {
-            ModelState::Absent => self.s.models_absent.to_owned(),
-            ModelState::Begun { bytes } => fill(self.s.models_begun, size(bytes)),
-            ModelState::Ready { bytes } => fill(self.s.models_here, size(bytes)),
-        }
-    }
-
-    fn buttons_ui(&self, ui: &mut Ui) -> Option<ModelAction> {
-        let (s, card) = (self.s, self.card);
-        ui.horizontal_wrapped(|ui| {
-            let mut clicked = None;
-            if matches!(card.state, ModelState::Ready { .. }) {
-                if ui.add_enabled(!self.in_use, Button::new(fill(s.models_listen, &card.title))).clicked() {
-                    clicked = Some(ModelAction::Use(card.choice.clone()));
-                }
-            } else if card.download_bytes > 0 || !card.licences.is_empty() {
-                let failed = self.progress.as_ref().is_some_and(|progress| matches!(progress.end, Some(InstallEnd::Failed(_))));
-                let label = match card.state {
-                    _ if failed => s.models_again,
-                    ModelState::Begun { .. } => s.models_go_on,
-                    _ => s.models_download,
-                };
-                if ui.button(fill(label, &card.title)).clicked() {
-                    clicked = Some(self.download_action());
-                }
-            }
-            let removable = card.choice != ModelChoice::Starter && !matches!(card.state, ModelState::Absent) && card.download_bytes > 0;
-            if removable && ui.add_enabled(!self.in_use, Button::new(fill(s.models_remove, &card.title))).clicked() {
-                clicked = Some(ModelAction::Ask(ModelQuestion::Remove { name: card.name.clone() }));
-            }
-            clicked
-        })
-        .inner
-    }
-
-    /// Returns the intent of a click on "download": the download if the user has accepted the model's licences before, else the
-    /// question about the licences.
-    fn download_action(&self) -> ModelAction {
-        let (name, originals) = (self.card.name.clone(), Originals::Keep);
-        if self.card.accepted {
-            ModelAction::Download(name, originals)
-        } else {
-            ModelAction::Ask(ModelQuestion::Licences { name, accepted: vec![false; self.card.licences.len()], originals })
-        }
-    }
-
-    /// Paints the question about the licences: a box for each licence, and the download button, which is disabled until all boxes
-    /// are checked. Returns the intent of a click.
-    fn licences_ui(&self, ui: &mut Ui, accepted: &mut [bool], originals: &mut Originals) -> Option<ModelAction> {
-        let (s, card) = (self.s, self.card);
-        ui.label(RichText::new(s.models_terms).strong());
-        for (Licence { name, summary, text, zh }, accepted) in card.licences.iter().zip(accepted.iter_mut()) {
-            ui.label(s.pick(summary, &zh.summary));
-            ui.add(egui::Label::new(RichText::new(fill(s.models_text, text)).small()).selectable(true));
-            ui.checkbox(accepted, fill(s.models_accept, s.pick(name, &zh.name)));
-        }
-        let mut remove = *originals == Originals::Remove;
-        ui.checkbox(&mut remove, s.models_originals);
-        *originals = if remove { Originals::Remove } else { Originals::Keep };
-        ui.horizontal_wrapped(|ui| {
-            let all = accepted.iter().all(|accepted| *accepted);
-            let download = ui.add_enabled(all, Button::new(fill(s.models_download, &card.title))).clicked();
-            let download = download.then(|| ModelAction::Download(card.name.clone(), *originals));
-            download.or_else(|| ui.button(s.cancel).clicked().then_some(ModelAction::Cancel))
-        })
-        .inner
-    }
-
-    /// Paints the progress of the model's running or paused download, with the buttons that pause, resume and stop it. Returns the
-    /// intent of a click.
-    fn progress_ui(&self, ui: &mut Ui, progress: &InstallStatus) -> Option<ModelAction> {
-        let s = self.s;
-        ui.label(self.progress_text(progress));
-        let share = if progress.all > 0 { progress.done as f32 / progress.all as f32 } else { 0.0 };
-        ui.add(ProgressBar::new(share.clamp(0.0, 1.0)).show_percentage());
-        self.precision_ui(ui, progress);
-        if let Some(note) = &progress.note {
-            ui.label(RichText::new(note).weak());
-        }
-        let name = || self.card.name.clone();
-        ui.horizontal_wrapped(|ui| {
-            let mut clicked = None;
-            if progress.step == InstallStep::Paused {
-                clicked = ui.button(fill(s.models_go_on, &self.card.title)).clicked().then(|| ModelAction::Resume(name()));
-            } else if progress.step == InstallStep::Fetching {
-                clicked = ui.button(s.pause).clicked().then(|| ModelAction::Pause(name()));
-            }
-            clicked.or_else(|| ui.button(s.models_stop).clicked().then(|| ModelAction::Stop(name())))
-        })
-        .inner
-    }
-
-    /// Returns the progress of a download as text: step, bytes, rate and remaining time, as far as known.
-    fn progress_text(&self, progress: &InstallStatus) -> String {
-        let s = self.s;
-        let step = match progress.step {
-            InstallStep::Asking => s.models_asking,
-            InstallStep::Checking => s.models_checking,
-            InstallStep::Fetching => s.models_fetching,
-            InstallStep::Paused => s.paused,
-            InstallStep::Preparing => s.models_preparing,
-        };
-        let mut text = step.to_owned();
-        if progress.all > 0 {
-            text += &format!("  {} / {}", moving_size(progress.done), size(progress.all));
-        }
-        if progress.rate > 0.0 {
-            text += &format!("  {}/s", moving_size(progress.rate as u64));
-        }
-        if let Some(secs) = progress.secs_left.filter(|_| progress.done < progress.all) {
-            text += &format!("  {}", fill(s.models_left, duration(secs)));
-        }
-        text
-    }
-
-    /// Paints the numeric precision that the download has chosen for this computer. Paints nothing before the choice.
-    fn precision_ui(&self, ui: &mut Ui, progress: &InstallStatus) {
-        if let Some(chosen) = &progress.chosen {
-            ui.label(RichText::new(fill(self.s.models_chosen, chosen)).weak());
-        }
-    }
-
-    /// Paints the result of the model's last download in this session. Paints nothing if there was none.
-    fn end_ui(&self, ui: &mut Ui) {
-        let Some(progress) = &self.progress else { return };
-        self.precision_ui(ui, progress);
-        match &progress.end {
-            None => {}
-            Some(InstallEnd::Done) => drop(ui.label(self.s.models_done)),
-            Some(InstallEnd::Stopped) => drop(ui.label(self.s.models_stopped)),
-            Some(InstallEnd::Failed(error)) => drop(ui.label(RichText::new(self.s.error(error)).color(theme::states(ui.visuals()).fault))),
-        }
-    }
+/// Returns the name of a model for the bar: that of the catalogue in capitals if it is a size such as `3b`.
+fn short_name(card: &ModelCard) -> String {
+    if card.name.len() <= 3 { card.name.to_uppercase() } else { card.name.clone() }
 }

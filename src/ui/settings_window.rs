@@ -1,260 +1,274 @@
-//! The settings window.
+//! The settings: a sheet with the sections at the left, a field that searches the rows of all sections, and the rows of a section.
 
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::Path;
 
-use egui::{RichText, Slider, Ui};
+use egui::{RichText, ScrollArea, TextEdit, Ui};
 
-use super::actions::{Action, Actions, Dialog};
+use super::actions::Actions;
 use super::device_menu::DeviceMenu;
+use super::file_dialog::FileQuestion;
 use super::frame::FrameData;
 use super::mode_editor::ModeEditor;
-use super::strings::{TITLE, fill};
-use super::{theme, voice_ui, welcome};
-use crate::audio::DeviceDirection;
-use crate::config::prefs::{CaptionPrefs, ThemeChoice, UiLanguage};
+use super::settings_rows::Rows;
+use super::strings::Strings;
+use super::{settings_about, settings_sections, sheet, theme};
 use crate::config::{HistoryPrefs, WindowPrefs};
 use crate::protocol::models::ModelCard;
-use crate::protocol::{ModelChoice, Switch};
 
-/// Largest width and height of the settings window when opened, in points.
-const MAX_SIZE: [f32; 2] = [480.0, 620.0];
-/// Width of the main window that the settings window leaves free when opened, in points.
-const SIDE_SPACE: f32 = 60.0;
-/// Smallest width of the main window that the settings window leaves free when the user resizes it, in points.
-const EDGE_SPACE: f32 = 40.0;
-/// Distance by which the settings window opens to the left of the main window's middle, because of its margin, in points.
-const LEFT_OFFSET: f32 = 16.0;
-/// Height that the settings window leaves free in a low main window ([`theme::is_low`]): above, and above and below together, in
-/// points.
-const LOW_SPACE: [f32; 2] = [4.0, 84.0];
-/// Height that the settings window leaves free in a main window that is not low ([`theme::is_low`]): above, and above and below
-/// together, in points.
-const SPACE: [f32; 2] = [40.0, 120.0];
-/// Width of the text field for a model's folder, in points.
-const FOLDER_WIDTH: f32 = 180.0;
-/// Range of the slider of the window's zoom factor.
-const ZOOMS: std::ops::RangeInclusive<f32> = 0.7..=2.5;
-/// Step of the slider of the window's zoom factor.
-const ZOOM_STEP: f64 = 0.1;
-/// Range of the slider of the captions' font size, in points.
-const CAPTION_SIZES: std::ops::RangeInclusive<f32> = 14.0..=48.0;
-/// Step of the slider of the captions' opacity, which goes from 0 to 1.
-const OPACITY_STEP: f64 = 0.05;
-/// Range of the slider of the number of utterances in the captions.
-const CAPTION_LINES: std::ops::RangeInclusive<u8> = 1..=2;
-/// Range of the slider of the number of days for which the history is kept.
-const HISTORY_DAYS: std::ops::RangeInclusive<u32> = 1..=365;
+/// Largest width and height of the content of the settings, in points.
+const MAX_SIZE: [f32; 2] = [780.0, 560.0];
+/// Width of the list of sections, in points.
+const LIST_WIDTH: f32 = 168.0;
+/// Width of the content below which the list of sections is a drop-down, in points.
+const NARROW: f32 = 520.0;
+/// Margin between the list of sections and the rows, in points.
+const LIST_MARGIN: i8 = 12;
 
-/// The state of the settings window between frames.
+/// Height of the main window that the drop-down of sections leaves free, in points.
+const MENU_SPACE: f32 = 96.0;
+/// Smallest height of the drop-down of sections, in points.
+const MIN_MENU_HEIGHT: f32 = 80.0;
+
+/// A section of the settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum SettingsSection {
+    #[default]
+    General,
+    Listening,
+    Voice,
+    Modes,
+    Captions,
+    Notifications,
+    Privacy,
+    Model,
+    Keys,
+    Diagnostics,
+    About,
+}
+
+impl SettingsSection {
+    /// The sections in the order of the list.
+    pub(super) const ALL: [Self; 11] = [
+        Self::General,
+        Self::Listening,
+        Self::Voice,
+        Self::Modes,
+        Self::Captions,
+        Self::Notifications,
+        Self::Privacy,
+        Self::Model,
+        Self::Keys,
+        Self::Diagnostics,
+        Self::About,
+    ];
+
+    /// Returns the section's title.
+    pub(super) const fn title(self, s: &Strings) -> &'static str {
+        match self {
+            Self::General => s.general,
+            Self::Listening => s.listen_section,
+            Self::Voice => s.voice,
+            Self::Modes => s.modes_section,
+            Self::Captions => s.captions,
+            Self::Notifications => s.notifications,
+            Self::Privacy => s.privacy_section,
+            Self::Model => s.model,
+            Self::Keys => s.keys,
+            Self::Diagnostics => s.diagnostics,
+            Self::About => s.about,
+        }
+    }
+}
+
+/// The state of the settings between frames.
 #[derive(Debug, Default)]
 pub(super) struct SettingsWindow {
     pub(super) open: bool,
-    /// Path of the folder of a model to load, as typed.
-    model_folder: String,
-    /// Speed of the voice while the user drags the slider, to be set when the user lets go; else `None`.
-    dragged_speed: Option<f32>,
-    /// Editor of the user's own modes.
-    editor: ModeEditor,
+    section: SettingsSection,
+    /// Text in the search field.
+    query: String,
+    /// Number of times that the settings were opened or another section was chosen; each begins at the top of its rows.
+    views: u32,
+    state: SectionState,
 }
 
-/// The inputs of the settings window in one frame: the preferences that the window changes directly, and data that it only shows.
+/// The state that single sections keep between frames.
+#[derive(Debug, Default)]
+pub(super) struct SectionState {
+    /// Path of a model folder, as typed.
+    pub(super) model_folder: String,
+    /// Speed of the voice while its slider is being dragged, which is set when the drag ends; `None` without a drag.
+    pub(super) dragged_speed: Option<f32>,
+    /// Zoom while its slider is being dragged, which is set when the drag ends; `None` without a drag.
+    pub(super) dragged_zoom: Option<f32>,
+    pub(super) editor: ModeEditor,
+}
+
+/// The preferences that the settings change directly, and the other inputs that they show.
 pub(super) struct SettingsInputs<'a> {
     pub(super) prefs: &'a mut WindowPrefs,
     pub(super) history_prefs: &'a mut HistoryPrefs,
-    /// True while the captions window is open.
+    /// True while the captions are shown.
     pub(super) captions_open: &'a mut bool,
-    /// Menu of microphones.
     pub(super) devices: &'a mut DeviceMenu,
-    /// Footer's text on how the history is kept.
+    /// Text of the footer on how the history is kept.
     pub(super) kept: &'a str,
-    /// Card of the released 3B model; `None` if the catalogue of models could not be read.
+    /// Card of the released 3B model.
     pub(super) larger_model: Option<&'a ModelCard>,
 }
 
 impl SettingsWindow {
-    /// If the user has dropped files on the main window, opens the settings and sets the first file as the audio clip of the mode in
-    /// the mode editor. Else does nothing.
+    /// Opens the settings at the section that was shown last.
+    pub(super) fn open(&mut self) {
+        self.open_at(self.section);
+    }
+
+    /// Opens the settings at `section`.
+    pub(super) fn open_at(&mut self, section: SettingsSection) {
+        (self.open, self.section) = (true, section);
+        self.query.clear();
+        self.views += 1;
+    }
+
+    /// Closes the settings. Returns false if they were not open.
+    pub(super) fn close(&mut self) -> bool {
+        std::mem::take(&mut self.open)
+    }
+
+    /// Takes the first file dropped on the main window as the clip of the mode in the editor, and opens the editor.
     pub(super) fn take_dropped_file(&mut self, ui: &Ui) {
         let dropped = ui.input(|i| i.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).next());
         if let Some(path) = dropped {
-            self.editor.set_clip(&path);
-            self.open = true;
+            self.state.editor.set_clip(&path);
+            self.open_at(SettingsSection::Modes);
         }
     }
 
-    pub(super) fn show(&mut self, ui: &Ui, data: &FrameData<'_>, inputs: SettingsInputs<'_>, actions: &mut Actions) {
+    /// Takes the file or folder that the user has chosen in a file dialog.
+    pub(super) fn take_file(&mut self, question: &FileQuestion, path: &Path) {
+        match question {
+            FileQuestion::Clip => self.state.editor.set_clip(path),
+            FileQuestion::ModelFolder => self.state.model_folder = path.display().to_string(),
+            FileQuestion::Export { .. } => {}
+        }
+    }
+
+    /// Paints the settings; does nothing while they are closed.
+    pub(super) fn show(&mut self, ui: &Ui, data: &FrameData<'_>, mut inputs: SettingsInputs<'_>, actions: &mut Actions) {
         if !self.open {
             return;
         }
-        let (mut open, s, room) = (true, data.s, ui.ctx().content_rect());
-        let [above, around] = if theme::is_low(ui.ctx()) { LOW_SPACE } else { SPACE };
-        let height = (room.height() - around).max(theme::MIN_SCROLL_HEIGHT);
-        let width = (room.width() - SIDE_SPACE).clamp(theme::MIN_WINDOW_WIDTH, MAX_SIZE[0]);
-        egui::Window::new(s.settings)
-            .open(&mut open)
-            .default_size([width, height.min(MAX_SIZE[1])])
-            .default_pos(room.center_top() + egui::vec2(-width / 2.0 - LEFT_OFFSET, above))
-            .max_width((room.width() - EDGE_SPACE).max(theme::MIN_WINDOW_WIDTH))
-            .collapsible(false)
-            .show(ui.ctx(), |ui| {
-                egui::ScrollArea::vertical()
-                    .max_height(height)
-                    .auto_shrink(false)
-                    .show(ui, |ui| self.sections_ui(ui, data, inputs, actions));
+        self.open = sheet::show(ui.ctx(), data.s.settings, MAX_SIZE, |ui| {
+            if ui.available_width() < NARROW {
+                self.narrow_head_ui(ui, data.s);
+                ui.separator();
+            } else {
+                let frame = egui::Frame::NONE.inner_margin(egui::Margin { right: LIST_MARGIN, ..egui::Margin::ZERO });
+                let list = egui::Panel::left("sections").frame(frame).resizable(false).exact_size(LIST_WIDTH);
+                list.show(ui, |ui| self.list_ui(ui, data.s));
+            }
+            let margin = egui::Margin { left: LIST_MARGIN, ..egui::Margin::ZERO };
+            let frame = egui::Frame::NONE.inner_margin(if ui.available_width() < NARROW { egui::Margin::ZERO } else { margin });
+            egui::CentralPanel::default().frame(frame).show(ui, |ui| self.rows_ui(ui, data, &mut inputs, actions));
+        });
+    }
+
+    /// Paints the search field and the list of sections.
+    fn list_ui(&mut self, ui: &mut Ui, s: &Strings) {
+        self.search_ui(ui, s, f32::INFINITY);
+        ui.add_space(theme::GAP);
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.with_layout(egui::Layout::top_down_justified(egui::Align::Min), |ui| {
+                for section in SettingsSection::ALL {
+                    let chosen = self.section == section && self.query.is_empty();
+                    if ui.selectable_label(chosen, section.title(s)).clicked() {
+                        self.open_at(section);
+                    }
+                }
             });
-        self.open &= open;
-    }
-
-    fn sections_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, inputs: SettingsInputs<'_>, actions: &mut Actions) {
-        let s = data.s;
-        let SettingsInputs { prefs, history_prefs, captions_open, devices, kept, larger_model } = inputs;
-        section(ui, s.general, |ui| general_ui(ui, data, prefs));
-        section(ui, s.listen_section, |ui| {
-            self.listening_ui(ui, data, devices, actions);
-            if data.settings.model == ModelChoice::Starter {
-                welcome::starter_ui(ui, s);
-            }
-            welcome::larger_model_ui(ui, s, larger_model);
-        });
-        section(ui, s.voice, |ui| voice_ui::voice_settings_ui(ui, data, &mut self.dragged_speed, actions));
-        section(ui, s.modes_section, |ui| self.editor.show(ui, data, actions));
-        section(ui, s.notifications, |ui| notifications_ui(ui, data, prefs, actions));
-        section(ui, s.captions, |ui| {
-            ui.checkbox(captions_open, s.captions_hint);
-            captions_ui(ui, data, &mut prefs.captions);
-        });
-        section(ui, s.history, |ui| history_ui(ui, data, history_prefs, actions));
-        section(ui, s.about, |ui| about_ui(ui, data, kept));
-    }
-
-    fn listening_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, actions: &mut Actions) {
-        let s = data.s;
-        ui.horizontal_wrapped(|ui| {
-            ui.menu_button(s.input, |ui| devices.show(ui, s, DeviceDirection::Input, actions));
-            ui.menu_button(s.output_hint, |ui| devices.show(ui, s, DeviceDirection::Output, actions));
-        });
-        let mut gate = data.settings.gate;
-        if ui.checkbox(&mut gate, s.gate).on_hover_text(s.gate_hint).clicked() {
-            actions.push(Action::SetGate(if gate { Switch::On } else { Switch::Off }));
-        }
-        ui.horizontal_wrapped(|ui| {
-            ui.label(s.model);
-            if ui.button(s.starter).clicked() {
-                actions.push(Action::ChooseModel(ModelChoice::Starter));
-            }
-            if ui.button(s.models).on_hover_text(s.models_hint).clicked() {
-                actions.push(Action::Open(Dialog::Models));
-            }
-        });
-        ui.horizontal_wrapped(|ui| {
-            let label = ui.label(s.model_folder);
-            ui.add(egui::TextEdit::singleline(&mut self.model_folder).desired_width(FOLDER_WIDTH)).labelled_by(label.id);
-            let folder = PathBuf::from(self.model_folder.trim());
-            if ui.add_enabled(folder.is_absolute(), egui::Button::new(s.load)).clicked() {
-                actions.push(Action::ChooseModel(ModelChoice::Dir(folder)));
-            }
         });
     }
-}
 
-fn general_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs) {
-    let s = data.s;
-    ui.horizontal_wrapped(|ui| {
-        ui.label(s.language);
-        for (value, label) in [(UiLanguage::System, s.system), (UiLanguage::English, "English"), (UiLanguage::Chinese, "中文")] {
-            ui.selectable_value(&mut prefs.language, value, label);
-        }
-    });
-    ui.horizontal_wrapped(|ui| {
-        ui.label(s.theme);
-        for (value, label) in [(ThemeChoice::System, s.system), (ThemeChoice::Light, s.light), (ThemeChoice::Dark, s.dark)] {
-            if ui.selectable_value(&mut prefs.theme, value, label).clicked() {
-                theme::choose(ui.ctx(), value);
+    /// Paints the drop-down of sections and the search field in one row.
+    fn narrow_head_ui(&mut self, ui: &mut Ui, s: &Strings) {
+        ui.horizontal(|ui| {
+            let mut chosen = None;
+            let menu = ui.menu_button(self.section.title(s), |ui| {
+                let height = (ui.ctx().content_rect().height() - MENU_SPACE).max(MIN_MENU_HEIGHT);
+                ScrollArea::vertical().max_height(height).show(ui, |ui| {
+                    for section in SettingsSection::ALL {
+                        if ui.selectable_label(section == self.section, section.title(s)).clicked() {
+                            chosen = Some(section);
+                            ui.close();
+                        }
+                    }
+                });
+            });
+            menu.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, s.section));
+            if let Some(section) = chosen {
+                self.open_at(section);
             }
-        }
-    });
-    let mut zoom = ui.ctx().zoom_factor();
-    let response = ui.add(Slider::new(&mut zoom, ZOOMS).step_by(ZOOM_STEP).text(s.text_size));
-    // A zoom that changed during a drag would move the slider from under the pointer.
-    if response.drag_stopped() || response.changed() && !response.dragged() {
-        ui.ctx().set_zoom_factor(zoom);
+            self.search_ui(ui, s, ui.available_width());
+        });
     }
-    ui.label(RichText::new(s.keys).strong());
-    ui.label(RichText::new(s.keys_list).weak());
-}
 
-fn notifications_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs, actions: &mut Actions) {
-    let s = data.s;
-    ui.checkbox(&mut prefs.notify, s.notify).on_hover_text(s.notify_hint);
-    ui.horizontal(|ui| {
-        if ui.button(s.snooze).clicked() {
-            actions.push(Action::Snooze);
-        }
-        if data.session.alerts().is_snoozed(Instant::now()) {
-            ui.label(RichText::new(s.snoozed).weak());
-        }
-    });
-    ui.label(s.marked_sounds);
-    if prefs.marked_sounds.is_empty() {
-        ui.label(RichText::new(s.no_marks).weak());
+    fn search_ui(&mut self, ui: &mut Ui, s: &Strings, width: f32) {
+        let field = ui.add(TextEdit::singleline(&mut self.query).hint_text(s.settings_search).desired_width(width));
+        field.widget_info(|| {
+            let mut info = egui::WidgetInfo::labeled(egui::Role::TextInput, true, s.settings_search);
+            info.current_text_value = Some(self.query.clone());
+            info
+        });
     }
-    names_ui(ui, &mut prefs.marked_sounds, s.mark_sound);
-    if !prefs.muted_sounds.is_empty() {
-        ui.label(s.muted_sounds);
-        names_ui(ui, &mut prefs.muted_sounds, s.unmute);
-    }
-}
 
-fn captions_ui(ui: &mut Ui, data: &FrameData<'_>, captions: &mut CaptionPrefs) {
-    let s = data.s;
-    ui.add(Slider::new(&mut captions.size, CAPTION_SIZES).step_by(1.0).text(s.captions_size));
-    ui.add(Slider::new(&mut captions.opacity, 0.0..=1.0).step_by(OPACITY_STEP).text(s.captions_opacity));
-    ui.add(Slider::new(&mut captions.lines, CAPTION_LINES).text(s.captions_lines));
-    ui.checkbox(&mut captions.bilingual, s.captions_bilingual);
-}
-
-fn history_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut HistoryPrefs, actions: &mut Actions) {
-    let s = data.s;
-    ui.checkbox(&mut prefs.keep, s.keep_history);
-    ui.add_enabled_ui(prefs.keep, |ui| {
-        let mut forever = prefs.days == 0;
-        if ui.checkbox(&mut forever, s.keep_ever).changed() {
-            prefs.days = if forever { 0 } else { HistoryPrefs::default().days };
-        }
-        if !forever {
-            ui.add(Slider::new(&mut prefs.days, HISTORY_DAYS).logarithmic(true).text(s.keep_days));
-        }
-        ui.checkbox(&mut prefs.audio, s.keep_audio);
-    });
-    ui.label(RichText::new(fill(s.history_lies, data.settings.paths.data.display())).weak());
-    if ui.button(s.history_hint).clicked() {
-        actions.push(Action::Open(Dialog::History));
+    /// Paints the rows of the chosen section, or the found rows of all sections.
+    fn rows_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, inputs: &mut SettingsInputs<'_>, actions: &mut Actions) {
+        let search = !self.query.trim().is_empty();
+        let area = ScrollArea::vertical().id_salt((search, self.views)).auto_shrink(false);
+        area.show(ui, |ui| {
+            // The scroll bar of a touch screen lies on the content.
+            ui.set_max_width(ui.available_width() - theme::GAP);
+            if !search {
+                ui.label(RichText::new(self.section.title(data.s)).strong().size(theme::LARGE));
+                ui.add_space(theme::GAP);
+            }
+            let mut found = 0;
+            for section in SettingsSection::ALL {
+                if search || section == self.section {
+                    let mut rows = Rows::new(ui, section.title(data.s), &self.query);
+                    section_ui(&mut rows, section, &mut self.state, data, inputs, actions);
+                    found += rows.painted();
+                }
+            }
+            if search && found == 0 {
+                ui.label(RichText::new(data.s.nothing_found).weak());
+            }
+        });
     }
 }
 
-fn about_ui(ui: &mut Ui, data: &FrameData<'_>, kept: &str) {
-    let s = data.s;
-    ui.label(format!("{} · {kept}", s.privacy));
-    ui.label(RichText::new(s.welcome_people).weak());
-    ui.label(RichText::new(fill(s.settings_file, data.settings.paths.settings_file().display())).weak());
-    ui.label(RichText::new(fill(s.version, env!("CARGO_PKG_VERSION"))).weak()).on_hover_text(TITLE);
-}
-
-fn section(ui: &mut Ui, title: &str, content: impl FnOnce(&mut Ui)) {
-    ui.add_space(theme::GAP);
-    ui.label(RichText::new(title).strong().size(theme::LARGE));
-    ui.separator();
-    content(ui);
-    ui.add_space(theme::GAP);
-}
-
-/// Paints a checked box for each name in `names` and removes from `names` each name that the user unchecks. A box's text is `label`
-/// with the name in place of `{}`.
-fn names_ui(ui: &mut Ui, names: &mut Vec<String>, label: &str) {
-    names.retain(|name| {
-        let mut kept = true;
-        ui.checkbox(&mut kept, fill(label, name));
-        kept
-    });
+fn section_ui(
+    rows: &mut Rows<'_>,
+    section: SettingsSection,
+    state: &mut SectionState,
+    data: &FrameData<'_>,
+    inputs: &mut SettingsInputs<'_>,
+    actions: &mut Actions,
+) {
+    match section {
+        SettingsSection::General => settings_sections::general_ui(rows, data, inputs.prefs, &mut state.dragged_zoom),
+        SettingsSection::Listening => settings_sections::listening_ui(rows, data, inputs.devices, actions),
+        SettingsSection::Voice => settings_sections::voice_ui(rows, data, &mut state.dragged_speed, actions),
+        SettingsSection::Modes => rows.whole(|ui| state.editor.show(ui, data, actions)),
+        SettingsSection::Captions => settings_sections::captions_ui(rows, data, inputs.captions_open, &mut inputs.prefs.captions),
+        SettingsSection::Notifications => settings_sections::notifications_ui(rows, data, inputs.prefs, actions),
+        SettingsSection::Privacy => settings_sections::privacy_ui(rows, data, inputs.history_prefs, inputs.kept, actions),
+        SettingsSection::Model => {
+            settings_sections::model_ui(rows, data, &mut state.model_folder, actions);
+            settings_sections::about_models_ui(rows, data, inputs.larger_model);
+        }
+        SettingsSection::Keys => settings_about::keys_ui(rows, data.s),
+        SettingsSection::Diagnostics => settings_about::diagnostics_ui(rows, data),
+        SettingsSection::About => settings_about::about_ui(rows, data),
+    }
 }

@@ -1,12 +1,15 @@
 //! All text of the window, in one place: a table per language.
 
+pub(super) mod dates;
 mod en;
 mod zh;
 
 use std::fmt::Display;
 
+use crate::config::ExportForm;
 use crate::config::prefs::UiLanguage;
 use crate::error::{Error, ErrorKind, Remedy};
+use crate::export::DocumentFormat;
 use crate::protocol::{Emotion, GapCause, Panel};
 use crate::time::StreamTime;
 use crate::transcript::NoticeKind;
@@ -24,6 +27,10 @@ macro_rules! strings {
             emotions: [&'static str; 6],
             /// One reason per [`GapCause`], in its order.
             gap_causes: [&'static str; 5],
+            /// Names of the days of the week, from Monday.
+            weekdays: [&'static str; 7],
+            /// Names of the months, from January.
+            months: [&'static str; 12],
             /// Returns the sentence for a kind of error, without a full stop: a colon and the technical message follow.
             error: fn(ErrorKind) -> &'static str,
             /// Returns the sentence that tells the user of the window what to do.
@@ -39,6 +46,8 @@ macro_rules! strings {
                 let mut all = vec![$(self.$name),*];
                 all.extend(self.emotions);
                 all.extend(self.gap_causes);
+                all.extend(self.weekdays);
+                all.extend(self.months);
                 all
             }
         }
@@ -47,32 +56,43 @@ macro_rules! strings {
 
 strings! {
     listening, replying, paused, no_input, loading, ended, behind, quiet, quiet_short, pause, resume, pause_hint, cut, cut_hint,
-    cancel, close, dismiss, level, clipping, too_quiet, model, input,
+    cancel, dismiss, level, clipping, too_quiet, model, input,
     edit, edit_mode, remove, remove_mode, mode_example, record_clip, record_hint, record_deaf, record_stop,
     recording_clip, clip_spoken, clip_unspoken, mode_saved, mode_removed, output_hint, starter_can,
     starter_try, starter_all, starter_phrases, starter_words, bigger_can, bigger_takes, bigger_licence,
     recording, now, secs_ago,
     history, history_hint, search, search_hint, no_history, with_sound, no_words, nothing_found, back, choose_session,
-    session_name, rename, delete, minutes, sound, delete_ask, delete_yes, delete_all, delete_all_ask, delete_all_yes,
+    session_name, rename, delete, today, yesterday, day_and_time, seconds, minutes, hours, one_reply, many_replies, one_match,
+    many_matches, sessions, sound, delete_ask, delete_yes, delete_all, delete_all_ask, delete_all_yes,
     forget_lately, forget_lately_ask, forgotten, deleted_all, kept_again, kept_not, kept_failing, kept_ever,
     kept_days, keep_history, keep_ever, keep_days, keep_audio, history_lies, audio_not,
     default_input, looking, dialog, transcribe, translate, sounds_mode, dialog_hint, transcribe_hint,
     translate_hint, sounds_hint, mode_menu, eagerness, eagerness_hint, into, chinese, english, conversation,
     transcript, translation, sounds, hide_panel, view, show_panel, no_conversation, no_transcript, no_translation,
-    more, models, models_hint, models_listen, models_listening, models_download, models_go_on, models_again, models_stop,
-    models_remove, models_remove_ask, models_removed, models_here, models_begun, models_absent, models_memory, models_needs, models_terms,
-    models_text, models_accept, models_originals, models_asking, models_checking, models_fetching, models_preparing,
-    models_chosen, models_left, models_built_in, models_done, models_stopped, models_keep_using,
+    more, models, models_hint, models_use, models_listening, models_get, models_get_any, models_download, models_go_on,
+    models_again, models_try_now, models_stop, models_remove, models_remove_ask, models_removed, models_here,
+    models_begun, models_absent, models_disk, models_disk_only, models_full, models_memory, models_memory_of,
+    models_measuring, models_keeps_up, models_keeps_some, models_too_slow, models_can, models_page, models_text,
+    models_accept, models_originals, models_step_licence, models_step_download, models_step_prepare, models_step_ready,
+    models_asking, models_checking, models_fetching, models_preparing, models_chosen, models_left, models_no_connection,
+    models_hub_busy, models_failed_network, models_changed, models_ready, models_failed,
+    models_built_in, models_done, models_stopped, models_keep_using, details,
     no_sounds, nothing_on, nothing_shown, jump, you, heard_something, heard_sound, copy, less, less_eager, mute_sound,
     cut_off, went_on, still, mark_sound, marked, unmute, strip_label, strip_mode, stayed_silent, responded, caught_up,
-    ago, settings, settings_hint, general, language, system, theme, light, dark, text_size, listen_section, gate,
+    ago, section, settings_search, choose, zoom_help, echo_help, voice_help, pause_notifications, privacy_section,
+    keep_audio_help, history_open, model_in_use, starter_help, use_starter, model_folder_help, diagnostics,
+    diagnostics_copy, diagnostics_help, figure_chunk, figure_lag, figure_trims, figure_level, figure_heard, figure_log,
+    notices, no_notices, key_pause, key_escape, key_modes, key_zoom, key_zoom_reset, key_scroll, key_ends, licence,
+    licence_apache, third_party,
+    settings, settings_hint, general, language, system, theme, light, dark, text_size, listen_section, gate,
     gate_hint, modes_section, notifications, notify, notify_hint, snooze, snoozed, marked_sounds, muted_sounds,
     no_marks, captions, captions_hint, captions_size, captions_opacity, captions_lines, captions_bilingual,
     captions_wait, captions_close, settings_file, about, version, new_mode, new_mode_hint, mode_name,
     mode_instruction, mode_clip, mode_clip_hint, mode_panel, add, added, export, export_hint, export_path,
-    export_form, save, replace, exists, saved, failed, welcome, welcome_cannot,
+    export_title, form_text, form_markdown, form_srt, form_vtt, form_events, save_as, copy_to_clipboard, copied,
+    save, replace, exists, saved, failed, welcome, welcome_cannot,
     welcome_people, welcome_ok, privacy, chunk_cost, on_time, starter, starter_chinese,
-    model_folder, load, urgent_title, sound_title, keys, keys_list,
+    model_folder, load, urgent_title, sound_title, keys,
     voice, speak_label, speak_always, speak_urgent, speak_asked, speaking, do_not_disturb, do_not_disturb_hint,
     say_last, say_again, be_quiet, voice_system, voice_none, voice_try, voice_trial, voice_speed,
     display_gone_title, display_gone, display_back, display_back_unkept,
@@ -84,7 +104,7 @@ strings! {
     mode_remove_ask,
     welcome_local, welcome_keep, not_now, say_this, say_name, now_cough, next_step, skip, skip_hint, alert_me_ask, alert_me, no_alert, first_done, first_try, first_pause, first_model, first_close,
     full_model, heard_you, heard_you_hint,
-    plug_one_in, listen_to_computer, details, switch_on, nothing_on_hint, show_all, input_silent, input_silent_hint,
+    plug_one_in, listen_to_computer, switch_on, nothing_on_hint, show_all, input_silent, input_silent_hint,
     model_fails, still_using, input_fails, output_fails,
 }
 
@@ -116,6 +136,17 @@ impl Strings {
     /// Returns the word for an emotion in the language of the table.
     pub(super) const fn emotion(&self, emotion: Emotion) -> &'static str {
         self.emotions[emotion as usize]
+    }
+
+    /// Returns the name of the format of an export.
+    pub(super) const fn export_form_name(&self, form: ExportForm) -> &'static str {
+        match form {
+            ExportForm::Document(DocumentFormat::Text) => self.form_text,
+            ExportForm::Document(DocumentFormat::Markdown) => self.form_markdown,
+            ExportForm::Document(DocumentFormat::Srt) => self.form_srt,
+            ExportForm::Document(DocumentFormat::Vtt) => self.form_vtt,
+            ExportForm::Events => self.form_events,
+        }
     }
 
     /// Returns the title of a panel in the language of the table.

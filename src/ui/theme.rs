@@ -34,15 +34,13 @@ pub(super) const SIDE_MARGIN: i8 = 12;
 /// Margin between neighbouring panels, in points.
 pub(super) const PANEL_MARGIN: i8 = 8;
 /// Margin inside a window that opens above the main one, in points.
-const WINDOW_MARGIN: i8 = 16;
+pub(super) const WINDOW_MARGIN: i8 = 16;
 /// Horizontal and vertical space between widgets, in points.
 const ITEM_SPACING: [f32; 2] = [8.0, 6.0];
 /// Horizontal and vertical padding of buttons, in points.
 const BUTTON_PADDING: [f32; 2] = [9.0, 4.0];
 /// Smallest height of interactive widgets, in points.
 const INTERACT_HEIGHT: f32 = 26.0;
-/// Smallest height of the scrolling content of a window above the main one, in points.
-pub(super) const MIN_SCROLL_HEIGHT: f32 = 100.0;
 /// Smallest width of a window above the main one, in points.
 pub(super) const MIN_WINDOW_WIDTH: f32 = 200.0;
 

@@ -39,7 +39,8 @@ pub(super) fn source_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceM
     let name = shorten(if t.source.is_empty() { s.input } else { &t.source }, INPUT_CHARS);
     let menu = ui.menu_button(name, |ui| devices.show(ui, s, DeviceDirection::Input, actions));
     menu.response.on_hover_text(format!("{}: {}", s.input, t.source));
-    let model = ui.button(RichText::new(shorten(&t.model, MODEL_CHARS)).weak());
+    let model = shorten(data.download.unwrap_or(&t.model), MODEL_CHARS);
+    let model = ui.button(RichText::new(model).weak());
     if model.on_hover_text(format!("{}: {}", s.model, s.models_hint)).clicked() {
         actions.push(Action::Toggle(Dialog::Models));
     }

@@ -1,20 +1,13 @@
-//! The controls of the voice: its menu in the bar, and its section of the settings.
+//! The controls of the voice: its menu in the bar.
 
-use egui::{Checkbox, RichText, Slider, Ui};
+use egui::Ui;
 
 use super::actions::{Action, Actions};
 use super::alerts::DoNotDisturb;
 use super::frame::FrameData;
 use super::strings::Strings;
-use crate::protocol::{Command, EchoChoice, Interrupt, ReplyId, Speak, Switch, VoiceChoice, VoiceSettings};
+use crate::protocol::{Command, Speak, VoiceSettings};
 use crate::transcript::Reply;
-
-/// Range of the slider of the voice's speed; 1 is normal.
-const SPEEDS: std::ops::RangeInclusive<f32> = 0.5..=2.0;
-/// Step of the slider of the voice's speed.
-const SPEED_STEP: f64 = 0.05;
-/// Reply id under which the engine speaks the trial sentence of the voice settings, which belongs to no reply.
-const TRIAL: ReplyId = ReplyId(0);
 
 /// Paints the voice menu: the choice of which replies are spoken, "Do not disturb", a button that repeats the last reply, and a
 /// button that stops the speech.
@@ -56,47 +49,4 @@ fn speak_ui(ui: &mut Ui, s: &Strings, mut voice: VoiceSettings, actions: &mut Ac
 /// Returns the command that makes the engine speak the text of `reply` again.
 pub(super) fn repeat_command(reply: &Reply) -> Command {
     Command::Say { reply: reply.id, text: reply.text.clone(), emotion: reply.emotion }
-}
-
-/// Paints the settings of voice, interruption, echo cancellation and input processing. A change becomes an [`Action::SetVoice`].
-/// `dragged_speed` keeps the voice's speed while the user drags the slider, so that only the final speed is set.
-pub(super) fn voice_settings_ui(ui: &mut Ui, data: &FrameData<'_>, dragged_speed: &mut Option<f32>, actions: &mut Actions) {
-    let s = data.s;
-    speak_ui(ui, s, data.settings.voice, actions);
-    let mut voice = data.settings.voice;
-    ui.horizontal_wrapped(|ui| {
-        ui.label(s.voice);
-        ui.selectable_value(&mut voice.voice, VoiceChoice::System, s.voice_system);
-        ui.selectable_value(&mut voice.voice, VoiceChoice::None, s.voice_none);
-        if ui.add_enabled(voice.voice != VoiceChoice::None, egui::Button::new(s.voice_try)).clicked() {
-            actions.send(Command::Say { reply: TRIAL, text: s.voice_trial.into(), emotion: None });
-        }
-    });
-    let mut speed = dragged_speed.unwrap_or(voice.speed);
-    let slider = ui.add(Slider::new(&mut speed, SPEEDS).step_by(SPEED_STEP).text(s.voice_speed));
-    *dragged_speed = slider.dragged().then_some(speed);
-    if dragged_speed.is_none() {
-        voice.speed = speed;
-    }
-    let mut cuts = voice.interrupt == Interrupt::Cut;
-    ui.checkbox(&mut cuts, s.interrupt).on_hover_text(s.interrupt_hint);
-    voice.interrupt = if cuts { Interrupt::Cut } else { Interrupt::LetFinish };
-    ui.horizontal_wrapped(|ui| {
-        ui.label(s.echo);
-        for (value, label) in [(EchoChoice::Auto, s.echo_auto), (EchoChoice::On, s.echo_on), (EchoChoice::Off, s.echo_off)] {
-            ui.selectable_value(&mut voice.echo, value, label);
-        }
-    });
-    voice.noise_suppression = switch_ui(ui, voice.noise_suppression, s.noise_suppression);
-    voice.automatic_gain = switch_ui(ui, voice.automatic_gain, s.automatic_gain);
-    ui.label(RichText::new(s.untouched).weak());
-    if voice != data.settings.voice {
-        actions.push(Action::SetVoice(voice));
-    }
-}
-
-fn switch_ui(ui: &mut Ui, switch: Switch, label: &str) -> Switch {
-    let mut on = switch == Switch::On;
-    ui.add(Checkbox::new(&mut on, label));
-    if on { Switch::On } else { Switch::Off }
 }

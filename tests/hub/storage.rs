@@ -203,5 +203,7 @@ fn a_changed_release_is_reported() {
     let text = format!("[[model]]\nname = \"tiny\"\nhub = \"tester/tiny\"\n[model.sums]\n\"{LARGE}\" = \"{}\"\n", "0".repeat(64));
     fs::write(bench.home.path().join("config/catalog.toml"), text).unwrap();
     bench.get_whole();
-    assert!(bench.progress.status(&bench.control).note.is_some_and(|note| note.contains(LARGE) && note.contains("changed")));
+    let status = bench.progress.status(&bench.control);
+    assert_eq!(status.changed_file.as_deref(), Some(LARGE));
+    assert!(hub::control::status_line(&status).contains(&format!("{LARGE} differs from the catalogue: the release has changed")));
 }

@@ -1,0 +1,81 @@
+//! The answers of the file dialogs and of the history, on their way to the parts of the window that have asked; and the end of an
+//! export and of a download.
+
+use egui::Ui;
+
+use super::HearkenApp;
+use super::actions::{Action, Actions};
+use super::export_dialog::{ExportDialog, ExportEnd};
+use super::file_dialog::{FileAnswer, FileDialogs, FileQuestion};
+use super::frame::FrameData;
+use super::history_window::HistoryWindow;
+use super::messages::{Fix, Lasts, Message, Topic};
+use super::models_page::{DownloadNews, ModelsPage};
+use super::notify::{self, Notification, Urgency};
+use super::settings_window::SettingsWindow;
+use super::strings::fill;
+use crate::hub::ModelManager;
+use crate::protocol::models::InstallEnd;
+
+/// The parts of the window that ask for files or for the content of an export.
+pub(super) struct Askers<'a> {
+    pub(super) files: &'a mut FileDialogs,
+    pub(super) export: Option<&'a mut ExportDialog>,
+    pub(super) history: &'a mut HistoryWindow,
+    pub(super) settings: &'a mut SettingsWindow,
+}
+
+/// Hands the answers that have come to their askers.
+pub(super) fn hand_out(ui: &Ui, data: &FrameData<'_>, askers: Askers<'_>, actions: &mut Actions) {
+    let Askers { files, export, history, settings } = askers;
+    let answer = files.answer();
+    let rendered = history.take_rendered();
+    let mut end = None;
+    match (answer, export) {
+        (Some((FileQuestion::Export { .. }, answer)), Some(export)) => end = export.take_answer(answer, ui, data, actions),
+        (Some((question, FileAnswer::Chosen(path))), _) => settings.take_file(&question, &path),
+        (_, Some(export)) => end = rendered.and_then(|text| export.take_rendered(text, data.s, ui.ctx())),
+        (_, None) => {}
+    }
+    if let Some(end) = end {
+        actions.push(Action::EndExport(end));
+    }
+}
+
+impl HearkenApp {
+    /// Lets `answer` answer all file dialogs in place of the system; for tests.
+    pub fn answer_file_dialogs(&mut self, answer: impl Fn(&FileQuestion) -> FileAnswer + Send + Sync + 'static) {
+        self.files = FileDialogs::scripted(answer);
+    }
+
+    /// Lets the models page use `manager`, whose hub need not be that of the environment; for tests.
+    pub fn use_models(&mut self, manager: ModelManager, ctx: &egui::Context) {
+        self.models = ModelsPage::new(manager, ctx);
+    }
+
+    /// Closes the export dialog, and tells the result.
+    pub(super) fn end_export(&mut self, end: &ExportEnd) {
+        self.export = None;
+        match end {
+            ExportEnd::Closed => {}
+            ExportEnd::Copied => self.messages.show(Message::news(self.s.copied)),
+            ExportEnd::Saved(path) => self.messages.show(Message::news(fill(self.s.saved, path.display()))),
+        }
+    }
+
+    /// Tells that a download has ended, in the window and on the desktop.
+    pub(super) fn end_download(&mut self, news: &DownloadNews) {
+        let text = match news.end {
+            InstallEnd::Done => fill(self.s.models_ready, &news.title),
+            InstallEnd::Failed(_) => fill(self.s.models_failed, &news.title),
+            InstallEnd::Stopped => return,
+        };
+        if self.prefs.notify {
+            notify::show(&Notification { urgency: Urgency::Normal, title: self.s.models, text: text.clone() });
+        }
+        self.messages.show(match news.end {
+            InstallEnd::Failed(_) => Message::warning(Topic::Model, text, "").with_fixes(&[Fix::Models]),
+            _ => Message::news(text).lasting(Lasts::UntilDismissed).with_fixes(&[Fix::Models]),
+        });
+    }
+}
