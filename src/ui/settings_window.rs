@@ -10,9 +10,9 @@ use super::device_menu::DeviceMenu;
 use super::frame::FrameData;
 use super::mode_editor::ModeEditor;
 use super::strings::{TITLE, fill};
-use super::{theme, voice_ui, welcome};
+use super::{captions, theme, voice_ui, welcome};
 use crate::audio::DeviceDirection;
-use crate::config::prefs::{CaptionPrefs, ThemeChoice, UiLanguage};
+use crate::config::prefs::{ThemeChoice, UiLanguage};
 use crate::config::{HistoryPrefs, WindowPrefs};
 use crate::protocol::models::ModelCard;
 use crate::protocol::{ModelChoice, Switch};
@@ -37,12 +37,6 @@ const FOLDER_WIDTH: f32 = 180.0;
 const ZOOMS: std::ops::RangeInclusive<f32> = 0.7..=2.5;
 /// Step of the slider of the window's zoom factor.
 const ZOOM_STEP: f64 = 0.1;
-/// Range of the slider of the captions' font size, in points.
-const CAPTION_SIZES: std::ops::RangeInclusive<f32> = 14.0..=48.0;
-/// Step of the slider of the captions' opacity, which goes from 0 to 1.
-const OPACITY_STEP: f64 = 0.05;
-/// Range of the slider of the number of utterances in the captions.
-const CAPTION_LINES: std::ops::RangeInclusive<u8> = 1..=2;
 /// Range of the slider of the number of days for which the history is kept.
 const HISTORY_DAYS: std::ops::RangeInclusive<u32> = 1..=365;
 
@@ -122,7 +116,7 @@ impl SettingsWindow {
         section(ui, s.notifications, |ui| notifications_ui(ui, data, prefs, actions));
         section(ui, s.captions, |ui| {
             ui.checkbox(captions_open, s.captions_hint);
-            captions_ui(ui, data, &mut prefs.captions);
+            captions::settings_ui(ui, data.s, &mut prefs.captions);
         });
         section(ui, s.history, |ui| history_ui(ui, data, history_prefs, actions));
         section(ui, s.about, |ui| about_ui(ui, data, kept));
@@ -204,14 +198,6 @@ fn notifications_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs, 
         ui.label(s.muted_sounds);
         names_ui(ui, &mut prefs.muted_sounds, s.unmute);
     }
-}
-
-fn captions_ui(ui: &mut Ui, data: &FrameData<'_>, captions: &mut CaptionPrefs) {
-    let s = data.s;
-    ui.add(Slider::new(&mut captions.size, CAPTION_SIZES).step_by(1.0).text(s.captions_size));
-    ui.add(Slider::new(&mut captions.opacity, 0.0..=1.0).step_by(OPACITY_STEP).text(s.captions_opacity));
-    ui.add(Slider::new(&mut captions.lines, CAPTION_LINES).text(s.captions_lines));
-    ui.checkbox(&mut captions.bilingual, s.captions_bilingual);
 }
 
 fn history_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut HistoryPrefs, actions: &mut Actions) {
