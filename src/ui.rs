@@ -38,9 +38,12 @@ mod models_page;
 mod models_worker;
 mod news;
 mod notify;
+mod overlay;
 mod panel_lines;
 mod panels;
+mod pill;
 mod running_session;
+mod session_link;
 mod settings_about;
 mod settings_rows;
 mod settings_sections;
@@ -116,6 +119,8 @@ fn show(session: &Arc<RunningSession>, settings: Settings, instance: &SingleInst
             .with_title(strings::TITLE)
             .with_app_id("hearken")
             .with_icon(app_icon::icon())
+            // The overlays get their transparency from the main window, which paints all of its own ground.
+            .with_transparent(true)
             .with_min_inner_size(MIN_SIZE)
             .with_inner_size(DEFAULT_SIZE),
         ..Default::default()
@@ -123,16 +128,21 @@ fn show(session: &Arc<RunningSession>, settings: Settings, instance: &SingleInst
     let open = |cc: &eframe::CreationContext<'_>| {
         let ctx = cc.egui_ctx.clone();
         instance.listen(move |from| {
-            for command in [egui::ViewportCommand::Minimized(false), egui::ViewportCommand::Visible(true), egui::ViewportCommand::Focus] {
-                ctx.send_viewport_cmd_to(egui::ViewportId::ROOT, command);
-            }
-            ctx.request_repaint_of(egui::ViewportId::ROOT);
+            raise(&ctx);
             display_loss::offer_display(from);
         });
         HearkenApp::with_session(Arc::clone(session), settings, &cc.egui_ctx)
     };
     eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(open(cc)))))
         .map_err(|e| Error::new(ErrorKind::Display, format!("no window can be opened ({e})")))
+}
+
+/// Brings the main window to the front, from any thread and any window.
+fn raise(ctx: &egui::Context) {
+    for command in [egui::ViewportCommand::Minimized(false), egui::ViewportCommand::Visible(true), egui::ViewportCommand::Focus] {
+        ctx.send_viewport_cmd_to(egui::ViewportId::ROOT, command);
+    }
+    ctx.request_repaint_of(egui::ViewportId::ROOT);
 }
 
 /// The main window: the running session, the preferences, and the state of each part of the window between frames.
@@ -154,6 +164,7 @@ pub struct HearkenApp {
     bar: status_bar::StatusBar,
     panels: panels::PanelsState,
     captions: captions::CaptionsWindow,
+    pill: pill::Pill,
     /// Open export dialog; `None` while closed.
     export: Option<export_dialog::ExportDialog>,
     /// Direction of the devices that the open dialog offers; `None` while that dialog is closed.
@@ -199,7 +210,10 @@ impl HearkenApp {
         let s = strings::table(prefs.language);
         let models = models_page::ModelsPage::of(&settings.paths, ctx);
         let resumed = display_loss::ResumeState::from_environment();
+        let link = session_link::SessionLink::of(&session);
         let mut app = Self {
+            captions: captions::CaptionsWindow::new(link.clone(), &prefs.captions, s),
+            pill: pill::Pill::new(link, prefs.pill_place, s),
             session,
             saved_prefs: prefs.clone(),
             prefs,
@@ -212,7 +226,6 @@ impl HearkenApp {
             do_not_disturb: resumed.do_not_disturb,
             bar: status_bar::StatusBar::default(),
             panels: panels::PanelsState::default(),
-            captions: captions::CaptionsWindow::default(),
             export: None,
             device_dialog: None,
             welcome_postponed: false,
@@ -244,7 +257,8 @@ impl HearkenApp {
         self.paint(ui, &mut actions);
         self.perform_all(actions, ui.ctx());
         self.take_news(ui.ctx());
-        self.captions.show(ui, &mut self.prefs.captions, &self.saved_prefs.captions, &self.session.data, self.s);
+        self.captions.show(ui, &mut self.prefs.captions, &self.prefs.muted_sounds, self.s);
+        self.pill.show(ui, &mut self.prefs.pill_place, self.s);
         self.save_prefs(ui);
     }
 
@@ -343,5 +357,10 @@ impl HearkenApp {
 impl eframe::App for HearkenApp {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         Self::ui(self, ui);
+    }
+
+    /// Returns a transparent ground: main window and overlays paint their own.
+    fn clear_color(&self, _visuals: &egui::Visuals) -> [f32; 4] {
+        [0.0; 4]
     }
 }

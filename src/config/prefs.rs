@@ -23,8 +23,6 @@ const SHARE_RANGE: (f32, f32) = (0.1, 0.9);
 const CAPTION_SIZES: (f32, f32) = (12.0, 72.0);
 /// Smallest and largest width of the captions overlay, in points.
 const CAPTION_WIDTHS: (f32, f32) = (200.0, 4_000.0);
-/// Smallest and largest height of the captions overlay, in points.
-const CAPTION_HEIGHTS: (f32, f32) = (60.0, 2_000.0);
 
 /// The user's preferences for the window: language, look, panels, notifications and captions overlay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +48,9 @@ pub struct WindowPrefs {
     pub shares: [f32; 2],
     /// Preferences for the captions overlay.
     pub captions: CaptionPrefs,
+    /// Middle of the lower edge of the pill on the screen, in unzoomed points; None: top right, or chosen by the desktop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pill_place: Option<[f32; 2]>,
 }
 
 impl Default for WindowPrefs {
@@ -65,6 +66,7 @@ impl Default for WindowPrefs {
             muted_sounds: Vec::new(),
             shares: SHARES,
             captions: CaptionPrefs::default(),
+            pill_place: None,
         }
     }
 }
@@ -109,16 +111,29 @@ pub struct CaptionPrefs {
     pub lines: u8,
     /// True if the translation is shown below the original words.
     pub bilingual: bool,
-    /// Upper left corner of the overlay on the screen, in points; None: chosen by the system.
+    /// Fate of the captions once nothing new is heard.
+    pub after_speech: AfterSpeech,
+    /// Middle of the lower edge on the screen, in unzoomed points; None: bottom centre, or chosen by the desktop.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub position: Option<[f32; 2]>,
-    /// Width (200 to 4,000) and height (60 to 2,000) of the overlay, in points.
-    pub extent: [f32; 2],
+    pub place: Option<[f32; 2]>,
+    /// Largest width, 200 to 4,000 unzoomed points; the captions are as wide as their text.
+    pub width: f32,
+}
+
+/// The fate of the captions once nothing new is heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AfterSpeech {
+    /// They fade after six seconds.
+    #[default]
+    Fade,
+    /// They stay.
+    Stay,
 }
 
 impl Default for CaptionPrefs {
     fn default() -> Self {
-        Self { size: 28.0, opacity: 0.8, lines: 2, bilingual: true, position: None, extent: [760.0, 190.0] }
+        Self { size: 28.0, opacity: 0.8, lines: 2, bilingual: true, after_speech: AfterSpeech::Fade, place: None, width: 900.0 }
     }
 }
 
@@ -148,9 +163,10 @@ impl WindowPrefs {
         self.captions.size = clamp(self.captions.size, CAPTION_SIZES, defaults.size);
         self.captions.opacity = clamp(self.captions.opacity, (0.0, 1.0), defaults.opacity);
         self.captions.lines = self.captions.lines.clamp(1, 2);
-        let [width, height] = self.captions.extent;
-        self.captions.extent = [clamp(width, CAPTION_WIDTHS, defaults.extent[0]), clamp(height, CAPTION_HEIGHTS, defaults.extent[1])];
-        self.captions.position = self.captions.position.filter(|p| p.iter().all(|x| x.is_finite()));
+        self.captions.width = clamp(self.captions.width, CAPTION_WIDTHS, defaults.width);
+        for place in [&mut self.captions.place, &mut self.pill_place] {
+            *place = place.filter(|place| place.iter().all(|x| x.is_finite()));
+        }
         self
     }
 
@@ -164,8 +180,8 @@ impl WindowPrefs {
         let number = |value: f32| Some(Value::from(short(value)));
         let pair = |pair: [f32; 2]| Value::from(pair.map(short).to_vec());
         // Every field by name, so that a new one cannot be forgotten.
-        let Self { language, theme, zoom, hidden, welcomed, notify, marked_sounds, muted_sounds, shares, captions } = self;
-        let CaptionPrefs { size, opacity, lines, bilingual, position, extent } = captions;
+        let Self { language, theme, zoom, hidden, welcomed, notify, marked_sounds, muted_sounds, shares, captions, pill_place } = self;
+        let CaptionPrefs { size, opacity, lines, bilingual, after_speech, place, width } = captions;
         let changes: Vec<Change<'_>> = vec![
             (vec!["window", "language"], text(["system", "en", "zh"][*language as usize])),
             (vec!["window", "theme"], text(["system", "light", "dark"][*theme as usize])),
@@ -180,8 +196,10 @@ impl WindowPrefs {
             (vec!["window", "captions", "opacity"], number(*opacity)),
             (vec!["window", "captions", "lines"], Some(i64::from(*lines).into())),
             (vec!["window", "captions", "bilingual"], Some((*bilingual).into())),
-            (vec!["window", "captions", "position"], position.map(pair)),
-            (vec!["window", "captions", "extent"], Some(pair(*extent))),
+            (vec!["window", "captions", "after_speech"], text(["fade", "stay"][*after_speech as usize])),
+            (vec!["window", "captions", "place"], place.map(pair)),
+            (vec!["window", "captions", "width"], number(*width)),
+            (vec!["window", "pill_place"], pill_place.map(pair)),
         ];
         settings_edit::apply(&paths.settings_file(), &changes)
     }
@@ -273,12 +291,14 @@ mod tests {
         let mut prefs =
             WindowPrefs { zoom: 1.25, theme: ThemeChoice::Dark, language: UiLanguage::Chinese, welcomed: true, ..WindowPrefs::default() };
         prefs.marked_sounds = vec!["dog \"bark\"".into()];
-        prefs.captions.position = Some([10.0, 20.5]);
+        prefs.captions.place = Some([10.0, 20.5]);
+        prefs.captions.after_speech = AfterSpeech::Stay;
+        prefs.pill_place = Some([-4.0, 7.25]);
         prefs.save(&paths).unwrap();
         assert_eq!(WindowPrefs::read(&paths), (prefs.clone(), Vec::new()));
-        prefs.captions.position = None;
+        prefs.captions.place = None;
         prefs.save(&paths).unwrap();
-        assert_eq!(WindowPrefs::read(&paths).0.captions.position, None);
+        assert_eq!(WindowPrefs::read(&paths).0.captions.place, None);
     }
 
     #[test]

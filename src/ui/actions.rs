@@ -106,6 +106,7 @@ pub(super) enum Dialog {
     Models,
     /// The captions, a window above all others.
     Captions,
+    Pill,
 }
 
 /// The user's intents of one frame, in their order.
@@ -242,6 +243,7 @@ impl HearkenApp {
             Dialog::Settings => self.settings_window.open(),
             Dialog::Models => self.models.open(),
             Dialog::Captions => self.captions.open = true,
+            Dialog::Pill => self.pill.open = true,
         }
     }
 
@@ -250,6 +252,7 @@ impl HearkenApp {
             Dialog::Settings => self.settings_window.close(),
             Dialog::Models => self.models.close(),
             Dialog::Captions => std::mem::take(&mut self.captions.open),
+            Dialog::Pill => std::mem::take(&mut self.pill.open),
             Dialog::Export | Dialog::Microphone | Dialog::Speaker | Dialog::History => false,
         };
         if !closed {

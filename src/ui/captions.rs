@@ -1,207 +1,306 @@
-//! The captions: a window above all others with the newest words, painted only when they change.
+//! The captions: an overlay with the newest words, sounds and replies, as large as its text, painted only when that changes.
+
+pub(super) mod lines;
+mod settings;
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use egui::{Color32, RichText, ViewportBuilder, ViewportClass, ViewportCommand, ViewportId};
+use egui::{Align2, Color32, FontId, Galley, Key, Pos2, Rect, Role, Sense, Ui, Vec2, ViewportClass, ViewportId, WidgetInfo, vec2};
 
-use super::event_thread::{SessionData, captions_viewport};
+use super::event_thread::captions_viewport;
 use super::icons::{self, Icon};
+use super::overlay::{self, FirstPlace, OverlayKey, Placement, Visibility};
+use super::session_link::{SessionLink, SessionState};
 use super::strings::Strings;
-use crate::config::prefs::CaptionPrefs;
+use super::theme;
+use crate::config::prefs::{AfterSpeech, CaptionPrefs};
 use crate::supervise::lock;
-use crate::transcript::Transcript;
+use lines::{Caption, newest, tail_galley};
+pub(super) use settings::settings_ui;
 
-/// Longest text of a caption line, in characters; a longer text is cut to its end.
-const MAX_CHARS: usize = 160;
-/// Smallest width and height of the captions window, in points.
-const MIN_SIZE: [f32; 2] = [200.0, 60.0];
-/// Smallest width of the captions window that is stored in the preferences, in points; a window that is just opening reports
-/// less.
-const MIN_REPORTED_WIDTH: f32 = 100.0;
-/// Margin around the text of the captions, in points.
-const MARGIN: i8 = 14;
-/// Radius of the corners of the captions window, in points.
-const RADIUS: u8 = 10;
-/// Font size of the placeholder shown before the first caption, as a share of the font size of captions.
-const PLACEHOLDER_SHARE: f32 = 0.7;
-/// Grey of the placeholder shown before the first caption, from 0 (black) to 255 (white).
-const PLACEHOLDER_GREY: u8 = 190;
-/// Text colour of translations in the captions; the original is white.
-const TRANSLATION_COLOUR: Color32 = Color32::from_rgb(255, 226, 150);
-/// Distance by which the area that resizes the captions window reaches from its lower right corner inwards, in points.
-const CORNER_INSIDE: f32 = 8.0;
-/// Distance by which the area that resizes the captions window reaches from its lower right corner outwards, in points.
-const CORNER_OUTSIDE: f32 = 12.0;
-/// Distance between the three diagonal lines that mark the resizing corner, in points.
-const CORNER_STEP: f32 = 4.0;
-/// Grey of the lines that mark the resizing corner, from 0 (black) to 255 (white).
-const CORNER_GREY: u8 = 170;
+/// Smallest width, and the step in which the width grows with the text, in unzoomed points.
+const MIN_WIDTH: f32 = 240.0;
+const WIDTH_STEP: f32 = 40.0;
+/// Margin around the text, and radius of the window's corners, in points.
+const MARGIN: Vec2 = vec2(18.0, 10.0);
+const RADIUS: u8 = 14;
+/// Space between an utterance and its translation, and between captions, in points.
+const ROW_GAP: f32 = 2.0;
+/// Size of the state and of the text before the first caption, as a share of the size of captions.
+const STATE_SHARE: f32 = 0.7;
+const STATE_GREY: u8 = 205;
+/// Opacity of captions that are older than the newest.
+const OLDER: f32 = 0.6;
+/// Width of the dark edge around letters, in points: text stays readable where the ground is transparent.
+const OUTLINE: f32 = 1.5;
+const OUTLINE_ALPHA: u8 = 170;
+/// Time for which captions stay after the last change, and time in which they fade then.
+const HOLD: Duration = Duration::from_secs(6);
+const FADE: Duration = Duration::from_millis(500);
+/// Interval of the repaints while the captions fade.
+const FADE_STEP: Duration = Duration::from_millis(40);
+/// Width and height of the ground under the controls, and their distance from the edge, in points.
+const CONTROLS: Vec2 = vec2(60.0, 28.0);
+const CONTROLS_EDGE: f32 = 4.0;
 
-/// The main window's handle of the captions window, through which it is opened and closed.
-#[derive(Debug, Default)]
+/// The main window's handle of the captions.
+#[derive(Debug)]
 pub(super) struct CaptionsWindow {
     pub(super) open: bool,
+    link: SessionLink,
     shared: Arc<Mutex<CaptionsState>>,
 }
 
-/// The data that the main window and the captions window share, behind a lock.
-#[derive(Debug, Default)]
-struct CaptionsState {
+/// The preferences and texts that the captions follow.
+#[derive(Clone, Debug)]
+struct Look {
     prefs: CaptionPrefs,
+    muted_sounds: Vec<String>,
+    s: &'static Strings,
+}
+
+/// The state that main window and captions share.
+#[derive(Debug)]
+struct CaptionsState {
+    look: Look,
+    placement: Placement,
     /// True from when the user closes the captions until the main window has noticed.
     close: bool,
-    /// True while the captions are shown.
-    open: bool,
+    presence: Presence,
+}
+
+/// The captions as painted last, and the time of their last change.
+#[derive(Debug)]
+struct Presence {
+    shown: Vec<Caption>,
+    state: SessionState,
+    changed: Instant,
+    /// Width of the overlay, which grows with its newest caption and shrinks only with the next.
+    width: f32,
+    /// True while the captions have faded and let clicks through.
+    gone: bool,
+}
+
+impl Presence {
+    fn new() -> Self {
+        Self { shown: Vec::new(), state: SessionState::Listening, changed: Instant::now(), width: 0.0, gone: false }
+    }
+
+    /// Takes the captions and the state of this frame; notes the time if they have changed.
+    fn update(&mut self, captions: &[Caption], state: SessionState, now: Instant) {
+        if self.shown == captions && has_state_line(self.state) == has_state_line(state) {
+            return;
+        }
+        if self.shown.last().map(|c| c.id) != captions.last().map(|c| c.id) {
+            self.width = 0.0;
+        }
+        self.shown = captions.to_vec();
+        (self.state, self.changed) = (state, now);
+    }
+
+    /// Returns the opacity at `now`, and the time after which it changes; None if it does not.
+    fn opacity(&self, after: AfterSpeech, now: Instant) -> (f32, Option<Duration>) {
+        if after == AfterSpeech::Stay || has_state_line(self.state) {
+            return (1.0, None);
+        }
+        let age = now.saturating_duration_since(self.changed);
+        match age.checked_sub(HOLD) {
+            None => (1.0, Some(HOLD - age)),
+            Some(fading) if fading < FADE => (1.0 - fading.as_secs_f32() / FADE.as_secs_f32(), Some(FADE_STEP)),
+            Some(_) => (0.0, None),
+        }
+    }
+}
+
+/// Returns true for a state that the captions show as long as it lasts.
+const fn has_state_line(state: SessionState) -> bool {
+    matches!(state, SessionState::Paused | SessionState::NoMicrophone | SessionState::Stopped)
 }
 
 impl CaptionsWindow {
-    /// Shows the captions window if the field `open` is true, and stores the window's place and size in `prefs`; to be called in
-    /// each frame of the main window. The captions window is built with the place and size in `saved`, which stay the same while
-    /// the user moves it.
-    pub(super) fn show(
-        &mut self,
-        ui: &egui::Ui,
-        prefs: &mut CaptionPrefs,
-        saved: &CaptionPrefs,
-        session: &Arc<SessionData>,
-        s: &'static Strings,
-    ) {
-        {
-            let mut state = lock(&self.shared);
-            if std::mem::take(&mut state.close) {
-                self.open = false;
-            }
-            if state.open {
-                (prefs.position, prefs.extent) = (state.prefs.position, state.prefs.extent);
-            }
-            state.open = self.open;
-            state.prefs = prefs.clone();
+    pub(super) fn new(link: SessionLink, prefs: &CaptionPrefs, s: &'static Strings) -> Self {
+        let mut placement = Placement::new(FirstPlace::BottomCentre);
+        placement.anchor = prefs.place;
+        let look = Look { prefs: prefs.clone(), muted_sounds: Vec::new(), s };
+        let state = CaptionsState { look, placement, close: false, presence: Presence::new() };
+        Self { open: false, link, shared: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Shows the captions while `open` is true, to be called in each frame of the main window, and stores their place in `prefs`.
+    pub(super) fn show(&mut self, ui: &Ui, prefs: &mut CaptionPrefs, muted_sounds: &[String], s: &'static Strings) {
+        let mut state = lock(&self.shared);
+        if std::mem::take(&mut state.close) {
+            self.open = false;
         }
+        if prefs.place.is_none() && state.look.prefs.place.is_some() {
+            state.placement.reset(ui.ctx(), captions_viewport());
+        }
+        prefs.place = state.placement.anchor;
+        state.look = Look { prefs: prefs.clone(), muted_sounds: muted_sounds.to_vec(), s };
         if !self.open {
+            state.placement.closed();
+            state.presence = Presence::new();
             return;
         }
-        let mut builder = ViewportBuilder::default()
-            .with_title(s.captions)
-            .with_app_id("hearken")
-            .with_decorations(false)
-            .with_transparent(true)
-            .with_always_on_top()
-            .with_taskbar(false)
-            .with_min_inner_size(MIN_SIZE)
-            .with_inner_size(saved.extent);
-        if let Some(position) = saved.position {
-            builder = builder.with_position(position);
-        }
-        let (session, shared) = (Arc::clone(session), Arc::clone(&self.shared));
-        ui.ctx().show_viewport_deferred(captions_viewport(), builder, move |ui, class| captions_ui(ui, class, &session, &shared, s));
+        let size = vec2(MIN_WIDTH, prefs.size * 1.4 + 2.0 * MARGIN.y);
+        let builder = state.placement.builder(ui, s.captions, size);
+        drop(state);
+        let (link, shared) = (self.link.clone(), Arc::clone(&self.shared));
+        ui.ctx().show_viewport_deferred(captions_viewport(), builder, move |ui, class| captions_ui(ui, class, &link, &shared));
     }
 }
 
-fn captions_ui(ui: &mut egui::Ui, class: ViewportClass, session: &SessionData, shared: &Mutex<CaptionsState>, s: &Strings) {
-    let mut state = lock(shared);
+fn captions_ui(ui: &mut Ui, class: ViewportClass, link: &SessionLink, shared: &Mutex<CaptionsState>) {
+    let mut guard = lock(shared);
+    let state = &mut *guard;
+    let (now, session) = (Instant::now(), link.state());
+    let captions = newest(&link.data.transcript(), &state.look.prefs, &state.look.muted_sounds);
+    state.presence.update(&captions, session, now);
     let own_window = class != ViewportClass::EmbeddedWindow;
-    if own_window {
-        store_place(ui, &mut state.prefs);
+    let pointed_at = !own_window || ui.input(|i| i.pointer.has_pointer());
+    if pointed_at {
+        state.presence.changed = now;
     }
-    let fill = Color32::from_black_alpha((state.prefs.opacity * 255.0) as u8);
-    let frame = egui::Frame::new().fill(fill).corner_radius(RADIUS).inner_margin(MARGIN);
-    frame.show(ui, |ui| {
-        ui.set_min_size(if own_window { ui.available_size() } else { egui::vec2(state.prefs.extent[0], MIN_SIZE[1]) });
-        let whole = ui.max_rect();
-        let ground = ui.interact(whole, ui.scope_id().with("move"), egui::Sense::drag());
-        if own_window && ground.drag_started() {
-            ui.ctx().send_viewport_cmd(ViewportCommand::StartDrag);
+    let (opacity, next) = state.presence.opacity(state.look.prefs.after_speech, now);
+    if let Some(next) = next {
+        ui.ctx().request_repaint_after(next);
+    }
+    overlay::darken(ui);
+    ui.set_opacity(opacity);
+    let text = layout(ui, &captions, session, &state.look);
+    let size = size_of(&text, &state.look.prefs, &mut state.presence.width, ui.ctx().zoom_factor());
+    if own_window {
+        state.placement.resize(ui, size);
+        if state.presence.gone != (opacity <= 0.0) {
+            state.presence.gone = opacity <= 0.0;
+            let visible = if state.presence.gone { Visibility::Gone } else { Visibility::Shown };
+            state.placement.set_visibility(ui, visible);
         }
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-            let closed =
-                |i: &egui::InputState| i.viewport().close_requested() || i.key_pressed(egui::Key::Escape) || i.key_pressed(egui::Key::F11);
-            if icons::small(ui, Icon::Close, s.captions_close, s.captions_close).clicked() || own_window && ui.input(closed) {
-                state.close = true;
-                ui.ctx().request_repaint_of(ViewportId::ROOT);
-            }
-            // A window too small for all lines shows the newest, at its bottom.
-            let layout = if own_window { egui::Layout::bottom_up(egui::Align::Min) } else { egui::Layout::top_down(egui::Align::Min) };
-            ui.with_layout(layout, |ui| lines_ui(ui, &newest_lines(&session.transcript(), &state.prefs), &state.prefs, s));
-        });
-        if own_window {
-            resize_corner_ui(ui, whole);
-        }
-    });
+    }
+    let whole = if own_window { ui.max_rect() } else { ui.allocate_space(size / ui.ctx().zoom_factor()).1 };
+    ui.painter().rect_filled(whole, RADIUS, Color32::from_black_alpha((state.look.prefs.opacity * 255.0) as u8));
+    let ground = ui.interact(whole, ui.scope_id().with("move"), Sense::drag());
+    text_ui(ui, whole, &text);
+    let mut close = own_window && handle_keys(ui, link);
+    if pointed_at || session == SessionState::Paused {
+        close |= controls_ui(ui, whole, link, session, state.look.s);
+    }
+    if own_window {
+        state.placement.move_ui(ui, &ground);
+    }
+    if close {
+        state.close = true;
+        ui.ctx().request_repaint_of(ViewportId::ROOT);
+    }
 }
 
-fn lines_ui(ui: &mut egui::Ui, lines: &[(String, Color32)], prefs: &CaptionPrefs, s: &Strings) {
-    let bottom_up = ui.layout().main_dir() == egui::Direction::BottomUp;
-    if lines.is_empty() {
-        let text = RichText::new(s.captions_wait).color(Color32::from_gray(PLACEHOLDER_GREY));
-        ui.label(text.size(prefs.size * PLACEHOLDER_SHARE));
+/// Carries out a key that pauses; returns true for one that closes.
+fn handle_keys(ui: &Ui, link: &SessionLink) -> bool {
+    match overlay::key(ui, Key::F11) {
+        Some(OverlayKey::TogglePause) => {
+            link.toggle_pause();
+            false
+        }
+        key => key == Some(OverlayKey::Close),
     }
-    for n in 0..lines.len() {
-        let (text, colour) = &lines[if bottom_up { lines.len() - 1 - n } else { n }];
-        let text = egui::WidgetText::from(RichText::new(text).color(*colour).size(prefs.size));
-        let galley = text.into_galley(ui, Some(egui::TextWrapMode::Wrap), ui.available_width(), egui::TextStyle::Body);
-        // Half of an older line says nothing; of the newest, as much is shown as there is room for.
-        if bottom_up && n > 0 && galley.size().y > ui.available_height() {
+}
+
+/// A row of text, laid out, with its opacity.
+struct Row {
+    galley: Arc<Galley>,
+    text: String,
+    opacity: f32,
+}
+
+/// Lays out as much of the captions as there is room for: the rows of the newest that the preferences allow, those of its translation,
+/// then older ones. A state that lasts has a row of its own below them.
+fn layout(ui: &Ui, captions: &[Caption], session: SessionState, look: &Look) -> Vec<Row> {
+    let (s, prefs) = (look.s, &look.prefs);
+    let width = prefs.width / ui.ctx().zoom_factor() - 2.0 * MARGIN.x;
+    let font = FontId::proportional(prefs.size);
+    let mut rows = Vec::new();
+    let mut left = usize::from(prefs.lines);
+    for (age, caption) in captions.iter().rev().enumerate() {
+        if left == 0 {
             break;
         }
-        ui.add(egui::Label::new(galley));
-    }
-}
-
-/// Returns the caption lines, each as text and colour: the newest `prefs.lines` utterances, oldest first, each followed by its
-/// translation if `prefs.bilingual`. A translation without an original is included in any case.
-fn newest_lines(t: &Transcript, prefs: &CaptionPrefs) -> Vec<(String, Color32)> {
-    let from = t.rows.len().saturating_sub(usize::from(prefs.lines));
-    let mut lines = Vec::new();
-    for row in &t.rows[from..] {
-        let original = row.utterance.map(|n| &t.utterances[n]);
-        let translation = row.translation.map(|n| &t.translations[n]);
-        lines.extend(original.map(|line| (tail(&line.text), Color32::WHITE)));
-        if prefs.bilingual || original.is_none() {
-            lines.extend(translation.map(|line| (tail(&line.text), TRANSLATION_COLOUR)));
+        let opacity = if age == 0 { 1.0 } else { OLDER };
+        let row = |text: String, colour: Color32| {
+            let galley = tail_galley(ui.painter(), &text, &font, colour, width, left);
+            let used = galley.rows.len();
+            (Row { galley, text, opacity }, used)
+        };
+        let (main, used) = row(caption.words(s), caption.colour(ui.visuals()));
+        if let Some(translation) = &caption.translation {
+            rows.push(row(translation.clone(), lines::TRANSLATION).0);
         }
+        rows.push(main);
+        left -= used.min(left);
     }
-    lines
+    rows.reverse();
+    let state = if has_state_line(session) { Some(session.text(s)) } else { rows.is_empty().then_some(s.captions_wait) };
+    if let Some(text) = state {
+        let font = FontId::proportional(prefs.size * STATE_SHARE);
+        let galley = tail_galley(ui.painter(), text, &font, Color32::from_gray(STATE_GREY), width, 1);
+        rows.push(Row { galley, text: text.to_owned(), opacity: 1.0 });
+    }
+    rows
 }
 
-/// Returns the last [`MAX_CHARS`] characters of `text`, after an ellipsis if `text` is longer.
-fn tail(text: &str) -> String {
-    let count = text.chars().count();
-    if count <= MAX_CHARS { text.to_owned() } else { ['…'].into_iter().chain(text.chars().skip(count - MAX_CHARS)).collect() }
+/// Returns the size of the overlay for `text`, in unzoomed points; `width` is that of the frames before with the same newest caption.
+fn size_of(text: &[Row], prefs: &CaptionPrefs, width: &mut f32, zoom: f32) -> Vec2 {
+    let widest = text.iter().map(|row| row.galley.rect.width()).fold(0.0, f32::max) + 2.0 * MARGIN.x;
+    let stepped = (widest * zoom / WIDTH_STEP).ceil() * WIDTH_STEP;
+    *width = width.max(stepped).clamp(MIN_WIDTH, prefs.width.max(MIN_WIDTH));
+    let gaps = ROW_GAP * text.len().saturating_sub(1) as f32;
+    let height = text.iter().map(|row| row.galley.rect.height()).sum::<f32>() + gaps + 2.0 * MARGIN.y;
+    vec2(*width, height * zoom).ceil()
 }
 
-fn store_place(ui: &egui::Ui, prefs: &mut CaptionPrefs) {
-    let (outer, inner) = ui.input(|i| (i.viewport().outer_rect, i.viewport().inner_rect));
-    if let Some(outer) = outer {
-        prefs.position = Some([outer.left(), outer.top()]);
-    }
-    if let Some(inner) = inner.filter(|r| r.width() >= MIN_REPORTED_WIDTH) {
-        prefs.extent = [inner.width(), inner.height()];
+/// Paints the rows, centred, the last at the bottom.
+fn text_ui(ui: &mut Ui, whole: Rect, text: &[Row]) {
+    let mut bottom = whole.bottom() - MARGIN.y;
+    for row in text.iter().rev() {
+        let size = row.galley.rect.size();
+        let rect = Align2::CENTER_BOTTOM.anchor_size(Pos2::new(whole.center().x, bottom), size);
+        let response = ui.interact(rect, ui.scope_id().with(("row", bottom as i32)), Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &row.text));
+        let mut painter = ui.painter().clone();
+        painter.multiply_opacity(row.opacity);
+        // A galley that is centred lies on both sides of its place.
+        let at = rect.center_top();
+        for edge in [vec2(1.0, 0.0), vec2(0.7, 0.7), vec2(0.0, 1.0), vec2(-0.7, 0.7)] {
+            for by in [edge * OUTLINE, -edge * OUTLINE] {
+                painter.galley_with_override_text_color(at + by, Arc::clone(&row.galley), Color32::from_black_alpha(OUTLINE_ALPHA));
+            }
+        }
+        painter.galley(at, Arc::clone(&row.galley), Color32::WHITE);
+        bottom = rect.top() - ROW_GAP;
     }
 }
 
-/// Paints the lower right corner of the captions window, whose area is `whole`, and resizes the window when the user drags the
-/// corner. The window has no decorations of its own.
-fn resize_corner_ui(ui: &egui::Ui, whole: egui::Rect) {
-    let corner = egui::Rect::from_min_max(whole.max - egui::Vec2::splat(CORNER_INSIDE), whole.max + egui::Vec2::splat(CORNER_OUTSIDE));
-    let response = ui.interact(corner, ui.scope_id().with("size"), egui::Sense::drag()).on_hover_cursor(egui::CursorIcon::ResizeSouthEast);
-    if response.drag_started() {
-        ui.ctx().send_viewport_cmd(ViewportCommand::BeginResize(egui::ResizeDirection::SouthEast));
-    }
-    for n in 1..=3 {
-        let by = n as f32 * CORNER_STEP + CORNER_STEP;
-        let (a, b) = (corner.right_bottom() - egui::vec2(by, CORNER_STEP), corner.right_bottom() - egui::vec2(CORNER_STEP, by));
-        ui.painter().line_segment([a, b], (1.0, Color32::from_gray(CORNER_GREY)));
+/// Paints pause and close in the upper right corner; returns true if the user closes.
+fn controls_ui(ui: &mut Ui, whole: Rect, link: &SessionLink, session: SessionState, s: &Strings) -> bool {
+    let corner = whole.right_top() + vec2(-CONTROLS_EDGE, CONTROLS_EDGE);
+    let rect = Align2::RIGHT_TOP.anchor_size(corner, CONTROLS);
+    ui.painter().rect_filled(rect, RADIUS, ui.visuals().window_fill);
+    let place =
+        egui::UiBuilder::new().max_rect(rect.shrink2(vec2(theme::EDGE, 0.0))).layout(egui::Layout::left_to_right(egui::Align::Center));
+    ui.scope_builder(place, |ui| {
+        pause_ui(ui, link, session, s);
+        icons::small(ui, Icon::Close, s.captions_close, s.captions_close).clicked()
+    })
+    .inner
+}
+
+/// Paints the button that pauses or resumes, for every overlay.
+pub(super) fn pause_ui(ui: &mut Ui, link: &SessionLink, session: SessionState, s: &Strings) {
+    let (icon, label) = if session == SessionState::Paused { (Icon::Play, s.overlay_resume) } else { (Icon::Pause, s.overlay_pause) };
+    if icons::small(ui, icon, label, label).clicked() {
+        link.toggle_pause();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_caption_is_cut_to_its_end() {
-        assert_eq!(tail("short"), "short");
-        let long = tail(&format!("{}end", "你".repeat(500)));
-        assert!(long.starts_with('…') && long.ends_with("end") && long.chars().count() == 161);
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ use egui::ViewportId;
 
 use super::alerts::Alerts;
 use super::notify;
+use super::pill::pill_viewport;
 use crate::clock::{local_zone, now_ms};
 use crate::config::Mode;
 use crate::engine::EngineHandle;
@@ -97,11 +98,12 @@ impl SessionData {
         self.window.get().is_some()
     }
 
-    /// Requests a repaint of the main window and of the captions. Does nothing before a window shows the session.
+    /// Requests a repaint of the main window and of the overlays. Does nothing before a window shows the session.
     pub(super) fn repaint(&self) {
         if let Some(ctx) = self.window.get() {
             ctx.request_repaint();
             ctx.request_repaint_of(captions_viewport());
+            ctx.request_repaint_of(pill_viewport());
         }
     }
 

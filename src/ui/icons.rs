@@ -36,6 +36,7 @@ pub(super) enum Icon {
     All,
     /// Notify of a sound.
     Bell,
+    Window,
 }
 
 /// Adds a toolbar button with an icon: `label` is its name for screen readers, `hint` its tooltip.
@@ -111,6 +112,10 @@ fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
             for y in [0.14, 0.5, 0.86] {
                 p.line_segment([at(0.0, y), at(1.0, y)], line);
             }
+        }
+        Icon::Window => {
+            p.rect_stroke(r, 2.0, line, egui::StrokeKind::Middle);
+            p.line_segment([at(0.0, 0.25), at(1.0, 0.25)], line);
         }
         Icon::Bell => {
             p.add(Shape::line(

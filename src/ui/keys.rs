@@ -41,8 +41,10 @@ impl HearkenApp {
             }
         }
         let pressed = |key| ui.input(|i| i.key_pressed(key) && i.modifiers.is_none());
-        if pressed(Key::F11) {
-            actions.push(Action::Toggle(Dialog::Captions));
+        for (key, overlay) in [(Key::F10, Dialog::Pill), (Key::F11, Dialog::Captions)] {
+            if pressed(key) {
+                actions.push(Action::Toggle(overlay));
+            }
         }
         // A question and the first card handle Escape themselves.
         let asks = ui.ctx().memory(|m| m.top_modal_layer().is_some());

@@ -11,7 +11,7 @@ use super::file_dialog::FileQuestion;
 use super::frame::FrameData;
 use super::settings_rows::Rows;
 use super::strings::fill;
-use super::{theme, welcome};
+use super::{captions, theme, welcome};
 use crate::audio::DeviceDirection;
 use crate::config::prefs::{CaptionPrefs, ThemeChoice, UiLanguage, ZOOMS};
 use crate::config::{HistoryPrefs, WindowPrefs};
@@ -20,12 +20,6 @@ use crate::protocol::{Command, EchoChoice, Interrupt, ModelChoice, ReplyId, Spea
 
 /// Step of the slider of the zoom.
 const ZOOM_STEP: f64 = 0.1;
-/// Range of the slider of the captions' text size, in points.
-const CAPTION_SIZES: std::ops::RangeInclusive<f32> = 14.0..=48.0;
-/// Step of the slider of the captions' opacity.
-const OPACITY_STEP: f64 = 0.05;
-/// Range of the slider of the captions' number of lines.
-const CAPTION_LINES: std::ops::RangeInclusive<u8> = 1..=2;
 /// Range of the slider of the days for which sessions are kept.
 const HISTORY_DAYS: std::ops::RangeInclusive<u32> = 1..=365;
 /// Range of the slider of the voice's speed, as a factor of normal speed.
@@ -128,13 +122,10 @@ pub(super) fn voice_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, dragged_speed:
 }
 
 /// Paints the settings of the captions.
-pub(super) fn captions_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, captions_open: &mut bool, captions: &mut CaptionPrefs) {
+pub(super) fn captions_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, captions_open: &mut bool, prefs: &mut CaptionPrefs) {
     let s = data.s;
     rows.switch(s.captions_hint, "", captions_open);
-    rows.slider(s.captions_size, "", Slider::new(&mut captions.size, CAPTION_SIZES).step_by(1.0));
-    rows.slider(s.captions_opacity, "", Slider::new(&mut captions.opacity, 0.0..=1.0).step_by(OPACITY_STEP));
-    rows.slider(s.captions_lines, "", Slider::new(&mut captions.lines, CAPTION_LINES));
-    rows.switch(s.captions_bilingual, "", &mut captions.bilingual);
+    captions::settings_ui(rows, s, prefs);
 }
 
 /// Paints the settings of notifications, and the sounds with alerts and the hidden ones.

@@ -68,7 +68,7 @@ pub(super) fn tools_ui(ui: &mut Ui, data: &FrameData<'_>, controls: &mut Control
     }
     main_tools_ui(ui, data, controls.actions);
     voice_ui::voice_menu_ui(ui, data, controls.do_not_disturb, controls.actions);
-    panels_menu_ui(ui, data, controls.prefs);
+    view_menu_ui(ui, data, controls.prefs, controls.actions);
 }
 
 /// Paints the buttons that a window of any size shows, pause and "stop reply", in a layout from right to left.
@@ -104,7 +104,7 @@ fn menu_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, controls
     }
     source_ui(ui, data, devices, controls.actions);
     voice_ui::voice_menu_ui(ui, data, controls.do_not_disturb, controls.actions);
-    panels_menu_ui(ui, data, controls.prefs);
+    view_menu_ui(ui, data, controls.prefs, controls.actions);
     ui.separator();
     for (label, hint, action) in [
         (s.history, s.history_hint, Action::Open(Dialog::History)),
@@ -120,13 +120,21 @@ fn menu_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, controls
     }
 }
 
-/// Paints the menu with a box for each panel, which shows or hides the panel.
-fn panels_menu_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs) {
+/// Paints the menu with a box for each panel, which shows or hides the panel, and an item for each overlay.
+fn view_menu_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs, actions: &mut Actions) {
     let menu = ui.menu_button(data.s.view, |ui| {
         for panel in PANELS {
             let mut shown = !is_hidden(prefs, panel);
             if ui.checkbox(&mut shown, data.s.panel(panel)).clicked() {
                 toggle_hidden(prefs, panel);
+            }
+        }
+        ui.separator();
+        for (label, hint, dialog) in
+            [(data.s.captions, data.s.captions_hint, Dialog::Captions), (data.s.pill, data.s.pill_hint, Dialog::Pill)]
+        {
+            if ui.button(label).on_hover_text(hint).clicked() {
+                actions.push(Action::Toggle(dialog));
             }
         }
     });

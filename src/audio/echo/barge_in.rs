@@ -266,7 +266,7 @@ impl BargeInDetector {
     }
 
     /// Learns the levels of the echo from a frame without evidence of a person. Once frames with evidence outnumber the others by
-    /// 1.5 s, learns from every frame: sound that lasts so long is residue of the echo.
+    /// 1.5 s, learns from every frame: sound of that length is residue of the echo.
     fn learn(&mut self, frame: &FrameLevels, far_db: f32, level: ResidueLevels, evidence: Evidence) {
         let speech = evidence != Evidence::Nothing;
         self.evidence_run = if speech { self.evidence_run + 1 } else { self.evidence_run.saturating_sub(1) };
