@@ -46,7 +46,7 @@ macro_rules! strings {
 }
 
 strings! {
-    listening, replying, paused, no_input, loading, ended, behind, quiet, quiet_short, pause, resume, pause_hint, cut, cut_hint,
+    listening, replying, paused, no_input, loading, ended, behind, quiet_short, pause, resume, pause_hint, cut, cut_hint,
     cancel, close, dismiss, level, clipping, too_quiet, model, input,
     edit, edit_mode, remove, remove_mode, mode_example, record_clip, record_hint, record_deaf, record_stop,
     recording_clip, clip_spoken, clip_unspoken, mode_saved, mode_removed, output_hint, starter_can,
@@ -71,12 +71,16 @@ strings! {
     captions_wait, captions_close, settings_file, about, version, new_mode, new_mode_hint, mode_name,
     mode_instruction, mode_clip, mode_clip_hint, mode_panel, add, added, export, export_hint, export_path,
     export_form, save, replace, exists, saved, failed, welcome, welcome_cannot,
-    welcome_people, welcome_ok, privacy, chunk_cost, on_time, starter, starter_chinese,
+    welcome_people, welcome_ok, privacy, starter, starter_chinese,
     model_folder, load, urgent_title, sound_title, keys, keys_list,
     voice, speak_label, speak_always, speak_urgent, speak_asked, speaking, do_not_disturb, do_not_disturb_hint,
     say_last, say_again, be_quiet, voice_system, voice_none, voice_try, voice_trial, voice_speed,
     display_gone_title, display_gone, display_back, display_back_unkept,
     notice_model, notice_trimmed, notice_gap, notice_input, notice_not_shown,
+    nothing_on_state, since, paused_detail, title_state, title_listening, title_paused, title_no_input, title_ended,
+    title_nothing_on, title_urgent, urgent_word, no_alarm, eagerness_low, eagerness_normal, eagerness_high, eagerness_fine,
+    computer_audio, voice_on, voice_urgent, voice_muted, mute, unmute_voice, view_conversation, view_columns, show_decisions,
+    hide_decisions, decision_rows, nearness, turn_on_mode, new_lines, privacy_hint,
     interrupt, interrupt_hint, echo, echo_auto, echo_on, echo_off, noise_suppression, automatic_gain, untouched,
     new_conversation, new_conversation_hint, conversation_rule, conversation_begun, delete_conversation, delete_conversation_hint,
     conversation_deleted, conversation_going, conversation_restored, conversation_restored_hint, undo,

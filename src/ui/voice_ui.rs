@@ -4,7 +4,9 @@ use egui::{Checkbox, RichText, Slider, Ui};
 
 use super::actions::{Action, Actions};
 use super::alerts::DoNotDisturb;
+use super::controls;
 use super::frame::FrameData;
+use super::icons::{self, Icon};
 use super::strings::Strings;
 use crate::protocol::{Command, EchoChoice, Interrupt, ReplyId, Speak, Switch, VoiceChoice, VoiceSettings};
 use crate::transcript::Reply;
@@ -20,8 +22,14 @@ const TRIAL: ReplyId = ReplyId(0);
 /// button that stops the speech.
 pub(super) fn voice_menu_ui(ui: &mut Ui, data: &FrameData<'_>, do_not_disturb: DoNotDisturb, actions: &mut Actions) {
     let (s, t) = (data.s, data.transcript);
-    let menu = ui.menu_button(s.voice, |ui| {
+    let (icon, hint) = look(s, data.settings.voice, do_not_disturb);
+    let button = icons::button(ui, icon, s.voice, hint);
+    egui::Popup::menu(&button).close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
         speak_ui(ui, s, data.settings.voice, actions);
+        let muted = data.settings.voice.speak == Speak::Asked;
+        if ui.button(if muted { s.unmute_voice } else { s.mute }).clicked() {
+            actions.push(Action::ToggleMute);
+        }
         ui.separator();
         let mut undisturbed = do_not_disturb == DoNotDisturb::On;
         if ui.checkbox(&mut undisturbed, s.do_not_disturb).on_hover_text(s.do_not_disturb_hint).clicked() {
@@ -40,7 +48,15 @@ pub(super) fn voice_menu_ui(ui: &mut Ui, data: &FrameData<'_>, do_not_disturb: D
             ui.close();
         }
     });
-    menu.response.on_hover_text(s.voice);
+}
+
+/// Returns icon and tooltip of the voice: spoken, spoken if urgent, or silent.
+const fn look(s: &Strings, voice: VoiceSettings, do_not_disturb: DoNotDisturb) -> (Icon, &'static str) {
+    match (voice.voice, do_not_disturb, voice.speak) {
+        (VoiceChoice::None, ..) | (_, DoNotDisturb::On, _) | (.., Speak::Asked) => (Icon::VoiceOff, s.voice_muted),
+        (.., Speak::Urgent) => (Icon::VoiceLow, s.voice_urgent),
+        (.., Speak::Always) => (Icon::Voice, s.voice_on),
+    }
 }
 
 /// Paints the choice between speaking all replies, urgent ones only, or only when asked.
@@ -73,7 +89,7 @@ pub(super) fn voice_settings_ui(ui: &mut Ui, data: &FrameData<'_>, dragged_speed
         }
     });
     let mut speed = dragged_speed.unwrap_or(voice.speed);
-    let slider = ui.add(Slider::new(&mut speed, SPEEDS).step_by(SPEED_STEP).text(s.voice_speed));
+    let slider = controls::slider(ui, Slider::new(&mut speed, SPEEDS).step_by(SPEED_STEP).text(s.voice_speed));
     *dragged_speed = slider.dragged().then_some(speed);
     if dragged_speed.is_none() {
         voice.speed = speed;
