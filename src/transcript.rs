@@ -63,12 +63,14 @@ pub struct SoundLine {
 }
 
 /// A decision of one mode on one chunk, as the timeline shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DecisionTick {
     /// Audio time at the end of the chunk.
     pub at: StreamTime,
     /// Kind of the decision.
     pub kind: DecisionKind,
+    /// Respond logit minus silent logit of the model, without the eagerness of the mode; None where it was not reported.
+    pub margin: Option<f32>,
     /// Reply that the decision started; None if the decision started no reply.
     pub reply: Option<ReplyId>,
     /// Audio time of the newest event when the reply `reply` ended; None while the reply is generated, or without a reply.
@@ -187,7 +189,7 @@ impl Transcript {
                 self.started_utc.clone_from(started_utc);
                 (self.model, self.source, self.modes) = (model.clone(), source.clone(), modes.clone());
             }
-            Event::Decision { at, mode, silent, drained, .. } => {
+            Event::Decision { at, mode, silent, drained, margin, .. } => {
                 let strip = self.strips.entry(mode.clone()).or_default();
                 if strip.len() == MAX_TICKS {
                     strip.pop_front();
@@ -197,7 +199,7 @@ impl Transcript {
                     (true, false) => DecisionKind::Silent,
                     (false, false) => DecisionKind::Respond,
                 };
-                strip.push_back(DecisionTick { at: *at, kind, reply: None, until: None });
+                strip.push_back(DecisionTick { at: *at, kind, margin: *margin, reply: None, until: None });
             }
             Event::ReplyStarted { at, reply, mode, emotion, .. } => self.begin_reply(*at, *reply, mode, *emotion),
             Event::ReplyText { reply, text, .. } => {

@@ -11,6 +11,8 @@ mod captions;
 mod choices;
 mod clip_synthesis;
 mod confirm;
+mod controls;
+mod conversation;
 mod conversation_rule;
 mod device_menu;
 mod dialogs;
@@ -21,6 +23,7 @@ mod export_dialog;
 mod file_answers;
 mod file_dialog;
 mod first_minute;
+mod fonts;
 mod footer;
 mod frame;
 mod history_data;
@@ -42,20 +45,26 @@ mod overlay;
 mod panel_lines;
 mod panels;
 mod pill;
+mod ribbon;
 mod running_session;
 mod session_link;
+mod session_state;
 mod settings_about;
 mod settings_rows;
 mod settings_sections;
 mod settings_window;
 mod sheet;
 mod single_instance;
+mod state_mark;
 mod status_bar;
 mod strings;
 mod strip;
 mod theme;
+mod tokens;
 mod toolbar;
 mod undo;
+mod urgent_banner;
+mod view_menu;
 mod virtual_list;
 mod voice_ui;
 mod welcome;
@@ -247,6 +256,7 @@ impl HearkenApp {
 
     /// Paints one frame of the window, carries out the user's intents, and saves changed preferences.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
+        theme::set_motion(ui.ctx(), self.prefs.motion);
         let mut actions = Actions::default();
         self.handle_keys(ui, &mut actions);
         let _ = zoom::handle_keys(ui);
@@ -281,9 +291,9 @@ impl HearkenApp {
         let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(margin);
         let middle = egui::Frame::central_panel(ui.style()).inner_margin(margin);
         let mut controls = toolbar::Controls { prefs: &mut self.prefs, do_not_disturb: self.do_not_disturb, actions };
-        let status = EguiPanel::top("status").frame(bar).show(ui, |ui| self.bar.show(ui, &data, &mut controls));
-        EguiPanel::top("strip").frame(bar).show(ui, |ui| strip::strip_ui(ui, &mut self.panels, &data));
-        EguiPanel::bottom("health").frame(bar).show(ui, |ui| footer::footer_ui(ui, &data, &kept, self.bar.advice()));
+        let below = self.bar.show(ui, &data, &mut controls);
+        EguiPanel::top("strip").frame(bar).show(ui, |ui| ribbon::ribbon_ui(ui, &mut self.panels, &mut self.prefs, &data));
+        EguiPanel::bottom("health").frame(bar).show(ui, |ui| footer::footer_ui(ui, &data, &kept, self.bar.advice(), actions));
         let empty = empty_state(&transcript, &self.prefs);
         egui::CentralPanel::default().frame(middle).show(ui, |ui| match (empty, &mut self.first_minute) {
             (Some(state), _) => empty_state_ui(ui, state, &data, &mut self.prefs, &mut self.bar.devices, actions),
@@ -325,11 +335,11 @@ impl HearkenApp {
         self.history.show(ui, self.s, &session.data.zone(), &kept, actions);
         // The middle says the same in larger letters.
         let said = (empty == Some(EmptyState::WithoutInput)).then_some(messages::Topic::Input);
-        self.messages.ui(ui, self.s, status.response.rect.bottom(), said, actions);
+        self.messages.ui(ui, self.s, below, said, actions);
         // Nothing moves while the gate is closed, so nothing is painted until the next event.
         let has_sound = data.is_capturing() && transcript.quiet_since.is_none() && !transcript.model.is_empty();
         if has_sound || readings.loading {
-            ui.ctx().request_repaint_after(METER_INTERVAL);
+            ui.ctx().request_repaint_after(if theme::moves(ui) { theme::MOVE_INTERVAL } else { METER_INTERVAL });
         }
     }
 

@@ -10,12 +10,17 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 use hearken::error::{Error, ErrorKind, Remedy};
-use hearken::protocol::{Command, DeviceChoice, Emotion, Event, GapCause, Language, ModelChoice, ReplyId, Severity};
+use hearken::protocol::{Command, DeviceChoice, Emotion, Event, GapCause, Language, ModelChoice, ReplyId, Severity, Speak};
 use hearken::time::ChunkIdx;
 use hearken::ui::{FileAnswer, FileQuestion};
 use window_bench::{Bench, at, open, open_with};
 
 const WIDE: [f32; 2] = [1_200.0, 760.0];
+
+/// Opens a window with the panels side by side.
+fn open_columns(size: [f32; 2]) -> Bench {
+    open_with(size, "[window]\nwelcomed = true\nlanguage = \"en\"\nview = \"columns\"\n")
+}
 
 fn saved(bench: &Bench) -> String {
     std::fs::read_to_string(bench.home.path().join("config/settings.toml")).unwrap()
@@ -54,8 +59,15 @@ fn every_shortcut_acts_as_its_control() {
         bench.press(Modifiers::NONE, key);
         assert_eq!(bench.sent(), Some(command), "{key:?}");
     }
+    assert!(!bench.shows("Stop reply"), "there is no reply to stop");
+    let (chunk, mode) = (ChunkIdx(2), "dialog".to_owned());
+    bench.report(Event::ReplyStarted { at: at(2), reply: ReplyId(2), chunk, mode, emotion: None });
     bench.click("Stop reply");
     assert_eq!(bench.sent(), Some(Command::CutReply));
+    bench.press(Modifiers::NONE, Key::M);
+    assert!(matches!(bench.sent(), Some(Command::Voice(voice)) if voice.speak == Speak::Asked), "M mutes");
+    bench.press(Modifiers::NONE, Key::M);
+    assert!(matches!(bench.sent(), Some(Command::Voice(voice)) if voice.speak == Speak::Always), "M lets speak again");
     bench.press(Modifiers::COMMAND, Key::Comma);
     assert!(bench.shows("Appearance"));
     bench.press(Modifiers::NONE, Key::Escape);
@@ -75,6 +87,11 @@ fn mode_options_set_eagerness_and_target_language() {
     bench.click("English");
     assert_eq!(bench.sent(), Some(Command::TranslateTo(Language::English)));
     assert!(saved(&bench).contains("translate_to = \"en\""));
+    bench.click("Eager");
+    assert_eq!(bench.sent(), Some(Command::Eagerness { mode: "translate".into(), bias: 2.0 }));
+    bench.click("Normal");
+    assert_eq!(bench.sent(), Some(Command::Eagerness { mode: "translate".into(), bias: 0.0 }));
+    bench.click("Fine-tune");
     let slider = bench.harness.get_by_role_and_label(Role::Slider, "How often it responds");
     slider.focus();
     bench.settle();
@@ -93,7 +110,7 @@ fn the_microphone_menu_sends_the_choice() {
 
 #[test]
 fn words_appear_in_their_panels_and_replies_below_their_prompts() {
-    let mut bench = open(WIDE);
+    let mut bench = open_columns(WIDE);
     for empty in ["What is your name", "Your words appear here", "Try a cough"] {
         assert!(bench.shows(empty), "{empty}");
     }
@@ -113,7 +130,7 @@ fn words_appear_in_their_panels_and_replies_below_their_prompts() {
 
 #[test]
 fn the_menu_of_a_reply_lowers_eagerness_or_hides_its_sound() {
-    let mut bench = open(WIDE);
+    let mut bench = open_columns(WIDE);
     bench.report(Event::Sound { at: at(3), reply: ReplyId(3), name: "dog bark".into(), count: 1 });
     bench.reply("dialog", 4, "A dog?", None);
     bench.click("More actions");
@@ -127,7 +144,7 @@ fn the_menu_of_a_reply_lowers_eagerness_or_hides_its_sound() {
 
 #[test]
 fn the_bell_switches_the_alert_of_a_sound() {
-    let mut bench = open(WIDE);
+    let mut bench = open_columns(WIDE);
     bench.report(Event::Sound { at: at(3), reply: ReplyId(3), name: "alarm".into(), count: 1 });
     bench.click("Alert me to “alarm”");
     assert!(bench.shows("alert on") && saved(&bench).contains("marked_sounds = [\"alarm\"]"));
@@ -149,7 +166,7 @@ fn problems_are_shown_and_the_state_follows_the_input() {
     bench.report(Event::InputChanged { at: at(3), device: "USB mic".into(), rate_hz: 48_000, channels: 1 });
     assert!(bench.shows("Listening"));
     bench.report(Event::Gate { at: at(4), open: false, level_dbfs: -60.0 });
-    assert!(bench.shows("Quiet since 0:01.6"));
+    assert!(bench.shows("Quiet") && bench.shows("since 0:01.6"));
 }
 
 #[test]
@@ -182,7 +199,7 @@ fn the_strip_has_an_accessible_description() {
 
 #[test]
 fn panels_can_be_hidden_and_shown_again() {
-    let mut bench = open(WIDE);
+    let mut bench = open_columns(WIDE);
     bench.click("Hide Transcript");
     assert!(!bench.shows("Your words appear here") && saved(&bench).contains("hidden = [\"transcript\"]"));
     bench.click("View");
@@ -192,7 +209,7 @@ fn panels_can_be_hidden_and_shown_again() {
 
 #[test]
 fn a_narrow_window_has_tabs_below_status_and_strip() {
-    let mut bench = open([420.0, 560.0]);
+    let mut bench = open_columns([420.0, 560.0]);
     bench.reply("transcribe", 2, "some words", None);
     bench.click("Transcript");
     assert!(bench.shows("some words") && bench.shows("Listening") && bench.shows("Decisions."));
@@ -202,7 +219,7 @@ fn a_narrow_window_has_tabs_below_status_and_strip() {
 
 #[test]
 fn the_smallest_window_shows_one_panel_with_room_for_lines() {
-    let mut bench = open([320.0, 240.0]);
+    let mut bench = open_columns([320.0, 240.0]);
     bench.report(Event::ModesChanged { at: at(1), modes: ["dialog", "transcribe", "translate", "sounds"].map(str::to_owned).to_vec() });
     bench.reply("transcribe", 2, "what is your name", None);
     bench.reply("translate", 3, "你叫什么名字", None);
@@ -222,7 +239,7 @@ fn the_smallest_window_shows_one_panel_with_room_for_lines() {
             let line = bench.harness.get_all_by_label(words).map(|line| line.rect()).find(|line| list.intersects(*line));
             assert!(line.is_some_and(|line| line.right() <= 320.0 && line.bottom() <= 240.0), "{title}: {words} at {line:?}");
         }
-        assert!(bench.shows("Listening") && bench.shows("Decisions.") && bench.shows("nothing you say leaves this computer"));
+        assert!(bench.shows("Listening") && bench.shows("Decisions.") && bench.shows("Nothing you say leaves this computer"));
     }
     bench.click("More");
     assert_eq!(bench.sent(), None);
@@ -232,7 +249,7 @@ fn the_smallest_window_shows_one_panel_with_room_for_lines() {
 
 #[test]
 fn a_low_window_has_tabs_at_any_width() {
-    let mut bench = open([1_000.0, 300.0]);
+    let mut bench = open_columns([1_000.0, 300.0]);
     bench.reply("transcribe", 2, "some words", None);
     bench.click("Transcript");
     assert!(bench.shows("some words"));
@@ -352,7 +369,7 @@ fn lists_lay_out_visible_lines_only_and_follow_their_end() {
     assert!(!bench.shows("line number 399."));
     bench.reply("transcribe", 5_000, "a new line", None);
     assert!(!bench.shows("a new line"), "a list that was scrolled up stays where it is");
-    bench.click("Jump to now");
+    bench.click("1 new");
     assert!(bench.shows("a new line"));
 }
 
@@ -386,8 +403,8 @@ fn the_strip_has_a_tooltip_with_time_level_and_text() {
     bench.meters.note_level(at(4), -31.4);
     bench.reply("dialog", 4, "I am Hearken.", None);
     let strip = bench.harness.get_by_label_contains("Decisions.").rect();
-    // The newest column in the row of the first mode.
-    bench.harness.hover_at(egui::pos2(strip.right() - 6.5, strip.top() + 9.0));
+    // The newest column.
+    bench.harness.hover_at(egui::pos2(strip.right() - 5.0, strip.center().y));
     bench.harness.run_steps(10);
     assert!(bench.shows("0:01.6 · 0.0 s ago · -31 dBFS\nAnswer: responded\nI am Hearken."), "{:?}", bench.values());
 }
@@ -415,10 +432,10 @@ fn an_export_as_json_lines_holds_the_reported_events() {
 
 #[test]
 fn the_dragged_width_of_a_panel_is_saved() {
-    let mut bench = open(WIDE);
+    let mut bench = open_columns(WIDE);
     bench.reply("dialog", 4, "I am Hearken.", None);
-    // The margins of the window are 12 points wide.
-    let edge = 1_188.0 - 0.44 * 1_176.0;
+    // The margins of the window are 16 points wide.
+    let edge = 1_184.0 - 0.44 * 1_168.0;
     let at = |x: f32| egui::pos2(x, 500.0);
     bench.harness.hover_at(at(edge));
     bench.settle();

@@ -211,7 +211,7 @@ fn everything_can_be_deleted_and_later_speech_is_stored() {
 #[test]
 fn a_history_that_is_off_stores_nothing_until_switched_on() {
     let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"en\"\n[history]\nkeep = false\n");
-    assert!(bench.shows("history off"));
+    assert!(bench.shows("History off"));
     bench.reply("transcribe", 2, "a secret", None);
     std::thread::sleep(Duration::from_millis(1_200));
     assert!(sessions(&bench).is_empty());
@@ -219,9 +219,9 @@ fn a_history_that_is_off_stores_nothing_until_switched_on() {
     bench.harness.run_steps(10);
     section(&mut bench, "Privacy and history");
     bench.harness.get_by_label("Save conversations").click_accesskit();
-    wait(&mut bench, "on", |bench| bench.shows("history kept for 30 days"));
+    wait(&mut bench, "on", |bench| bench.shows("Kept 30 days"));
     bench.harness.get_by_label("Keep forever").click_accesskit();
-    wait(&mut bench, "forever", |bench| bench.shows("history kept forever"));
+    wait(&mut bench, "forever", |bench| bench.shows("Kept forever"));
     let saved = std::fs::read_to_string(bench.home.path().join("config/settings.toml")).unwrap();
     assert!(saved.contains("keep = true") && saved.contains("days = 0"), "{saved}");
     bench.reply("transcribe", 40, "no secret", None);
@@ -233,7 +233,7 @@ fn audio_is_recorded_only_when_switched_on() {
     let mut bench = open(WIDE);
     bench.reply("transcribe", 2, "good morning", None);
     wait(&mut bench, "kept", |bench| !sessions(bench).is_empty());
-    assert!(bench.sent().is_none() && bench.shows("no audio saved"));
+    assert!(bench.sent().is_none() && bench.shows("No audio saved"));
     bench.press(Modifiers::COMMAND, Key::Comma);
     bench.harness.run_steps(10);
     section(&mut bench, "Privacy and history");

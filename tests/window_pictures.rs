@@ -84,6 +84,28 @@ fn matches_the_picture_busy_light() {
 }
 
 #[test]
+fn matches_the_picture_paused_dark() {
+    let mut bench = open_with(WIDE, &settings("dark", "en"));
+    fill_panels(&mut bench);
+    for n in 60..=132 {
+        bench.meters.note_level(at(n), -60.0 + (n * n % 47) as f32);
+    }
+    bench.click("Dismiss");
+    bench.report(Event::Gate { at: at(133), open: false, level_dbfs: -60.0 });
+    bench.report(Event::Gate { at: at(150), open: true, level_dbfs: -20.0 });
+    bench.report(Event::Paused { at: at(152) });
+    assert_picture(&mut bench, "paused_dark");
+}
+
+#[test]
+fn matches_the_picture_columns_light() {
+    let mut bench = open_with(WIDE, &format!("{}view = \"columns\"\ndecisions_open = true\n", settings("light", "en")));
+    fill_panels(&mut bench);
+    bench.click("Dismiss");
+    assert_picture(&mut bench, "columns_light");
+}
+
+#[test]
 fn matches_the_picture_smallest_dark() {
     let mut bench = open_with(SMALLEST, &settings("dark", "en"));
     fill_panels(&mut bench);

@@ -46,6 +46,12 @@ pub struct WindowPrefs {
     pub muted_sounds: Vec<String>,
     /// Share of the window's width for the column of conversation and sounds, and share of its height for sounds; each 0.1 to 0.9.
     pub shares: [f32; 2],
+    /// Arrangement of what was heard and said.
+    pub view: PanelView,
+    /// True if the decisions of each mode are shown as rows below the ribbon.
+    pub decisions_open: bool,
+    /// Choice of whether parts of the window move and fade.
+    pub motion: Motion,
     /// Preferences for the captions overlay.
     pub captions: CaptionPrefs,
     /// Middle of the lower edge of the pill on the screen, in unzoomed points; None: top right, or chosen by the desktop.
@@ -65,6 +71,9 @@ impl Default for WindowPrefs {
             marked_sounds: Vec::new(),
             muted_sounds: Vec::new(),
             shares: SHARES,
+            view: PanelView::default(),
+            decisions_open: false,
+            motion: Motion::default(),
             captions: CaptionPrefs::default(),
             pill_place: None,
         }
@@ -97,6 +106,28 @@ pub enum ThemeChoice {
     Light,
     /// Light text on a dark background.
     Dark,
+}
+
+/// The arrangement of what was heard and said in the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PanelView {
+    /// Words, replies, translations and sounds as one conversation.
+    #[default]
+    Conversation,
+    /// A panel for each, side by side.
+    Columns,
+}
+
+/// The choice of whether parts of the window move and fade.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Motion {
+    /// Lines fade in, and the mark of the state follows the level smoothly.
+    #[default]
+    On,
+    /// Nothing moves by itself.
+    Off,
 }
 
 /// The user's preferences for the captions overlay: a small window with the latest words on top of other programs.
@@ -180,7 +211,22 @@ impl WindowPrefs {
         let number = |value: f32| Some(Value::from(short(value)));
         let pair = |pair: [f32; 2]| Value::from(pair.map(short).to_vec());
         // Every field by name, so that a new one cannot be forgotten.
-        let Self { language, theme, zoom, hidden, welcomed, notify, marked_sounds, muted_sounds, shares, captions, pill_place } = self;
+        let Self {
+            language,
+            theme,
+            zoom,
+            hidden,
+            welcomed,
+            notify,
+            marked_sounds,
+            muted_sounds,
+            shares,
+            view,
+            decisions_open,
+            motion,
+            captions,
+            pill_place,
+        } = self;
         let CaptionPrefs { size, opacity, lines, bilingual, after_speech, place, width } = captions;
         let changes: Vec<Change<'_>> = vec![
             (vec!["window", "language"], text(["system", "en", "zh"][*language as usize])),
@@ -192,6 +238,9 @@ impl WindowPrefs {
             (vec!["window", "marked_sounds"], list(marked_sounds)),
             (vec!["window", "muted_sounds"], list(muted_sounds)),
             (vec!["window", "shares"], Some(pair(*shares))),
+            (vec!["window", "view"], text(["conversation", "columns"][*view as usize])),
+            (vec!["window", "decisions_open"], Some((*decisions_open).into())),
+            (vec!["window", "motion"], text(["on", "off"][*motion as usize])),
             (vec!["window", "captions", "size"], number(*size)),
             (vec!["window", "captions", "opacity"], number(*opacity)),
             (vec!["window", "captions", "lines"], Some(i64::from(*lines).into())),
@@ -291,6 +340,7 @@ mod tests {
         let mut prefs =
             WindowPrefs { zoom: 1.25, theme: ThemeChoice::Dark, language: UiLanguage::Chinese, welcomed: true, ..WindowPrefs::default() };
         prefs.marked_sounds = vec!["dog \"bark\"".into()];
+        (prefs.view, prefs.motion, prefs.decisions_open) = (PanelView::Columns, Motion::Off, true);
         prefs.captions.place = Some([10.0, 20.5]);
         prefs.captions.after_speech = AfterSpeech::Stay;
         prefs.pill_place = Some([-4.0, 7.25]);

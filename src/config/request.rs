@@ -51,8 +51,8 @@ pub enum Request {
     Model(ModelRequest),
 }
 
-/// Optional events of a session with a window: only decisions, which the window's decision strip shows.
-const WINDOW_EVENTS: EventOptions = EventOptions { decisions: true, margins: false, timing: false };
+/// Optional events of a session with a window: decisions with their margins, which the window's ribbon shows.
+const WINDOW_EVENTS: EventOptions = EventOptions { decisions: true, margins: true, timing: false };
 
 /// Default silence after each file, in seconds, as in the reference (`src/model/README.md` section 5.4).
 const DEFAULT_GAP_SECS: f64 = 1.0;

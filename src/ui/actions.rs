@@ -51,6 +51,8 @@ pub(super) enum Action {
     SetGate(Switch),
     /// Change the settings of speech output.
     SetVoice(VoiceSettings),
+    /// Makes the voice silent, or lets it speak again as before.
+    ToggleMute,
     SetDoNotDisturb(DoNotDisturb),
     /// Show no notifications for 5 minutes.
     Snooze,
@@ -162,6 +164,17 @@ impl HearkenApp {
                 self.settings.voice = voice;
                 self.send_voice();
                 self.save(&SavedChoice::Voice(voice));
+            }
+            Action::ToggleMute => {
+                let mut voice = self.settings.voice;
+                voice.speak = match voice.speak {
+                    Speak::Asked => self.bar.spoke.unwrap_or(Speak::Always),
+                    spoken => {
+                        self.bar.spoke = Some(spoken);
+                        Speak::Asked
+                    }
+                };
+                self.perform(Action::SetVoice(voice), ctx);
             }
             Action::SetDoNotDisturb(state) => {
                 self.do_not_disturb = state;

@@ -11,10 +11,12 @@ use egui::{Align2, Color32, FontId, Galley, Key, Pos2, Rect, Role, Sense, Ui, Ve
 use super::event_thread::captions_viewport;
 use super::icons::{self, Icon};
 use super::overlay::{self, FirstPlace, OverlayKey, Placement, Visibility};
-use super::session_link::{SessionLink, SessionState};
+use super::session_link::SessionLink;
+use super::session_state::SessionState;
 use super::strings::Strings;
 use super::theme;
 use crate::config::prefs::{AfterSpeech, CaptionPrefs};
+use crate::engine::Readings;
 use crate::supervise::lock;
 use lines::{Caption, newest, tail_galley};
 pub(super) use settings::settings_ui;
@@ -115,7 +117,7 @@ impl Presence {
 
 /// Returns true for a state that the captions show as long as it lasts.
 const fn has_state_line(state: SessionState) -> bool {
-    matches!(state, SessionState::Paused | SessionState::NoMicrophone | SessionState::Stopped)
+    matches!(state, SessionState::Paused | SessionState::NoMicrophone | SessionState::Ended)
 }
 
 impl CaptionsWindow {
@@ -239,11 +241,11 @@ fn layout(ui: &Ui, captions: &[Caption], session: SessionState, look: &Look) -> 
         left -= used.min(left);
     }
     rows.reverse();
-    let state = if has_state_line(session) { Some(session.text(s)) } else { rows.is_empty().then_some(s.captions_wait) };
-    if let Some(text) = state {
+    let waits = rows.is_empty().then(|| s.captions_wait.to_owned());
+    if let Some(text) = if has_state_line(session) { Some(session.word(s, &Readings::default())) } else { waits } {
         let font = FontId::proportional(prefs.size * STATE_SHARE);
-        let galley = tail_galley(ui.painter(), text, &font, Color32::from_gray(STATE_GREY), width, 1);
-        rows.push(Row { galley, text: text.to_owned(), opacity: 1.0 });
+        let galley = tail_galley(ui.painter(), &text, &font, Color32::from_gray(STATE_GREY), width, 1);
+        rows.push(Row { galley, text, opacity: 1.0 });
     }
     rows
 }

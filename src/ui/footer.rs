@@ -1,62 +1,91 @@
-//! The footer: privacy, history, speed, and the newest notice.
+//! The footer: where the words stay, and for how long; at the right, faults only.
 
-use egui::{RichText, Ui};
+use egui::{Label, RichText, Ui};
 
+use super::actions::{Action, Actions, Dialog};
+use super::controls::spread;
 use super::frame::FrameData;
+use super::icons::{self, Icon};
 use super::input_level::LevelAdvice;
-use super::status_bar::{LATE_SECS, advice_ui, is_roomy};
+use super::status_bar::{advice_ui, is_roomy};
 use super::strings::{Strings, fill};
-use super::theme;
+use super::theme::{self, Palette};
 use crate::history::{HistoryState, HistoryStatus};
+use crate::transcript::{Notice, NoticeKind};
 
-/// Shortest computing time per chunk that the footer shows, in milliseconds.
-const MIN_SHOWN_MS: f32 = 0.5;
-/// Computing time per chunk below which the footer shows three decimals of a second instead of two, in milliseconds.
-const THREE_DECIMALS_MS: f32 = 9.5;
+/// Height of the footer without its margins, in points.
+const HEIGHT: f32 = 18.0;
+/// Width of the footer below which it has room for one promise only, in points.
+const NARROW: f32 = 340.0;
+/// Side of an icon in the footer, in points.
+const ICON_SIDE: f32 = 13.0;
+/// Audio time for which a notice that is no fault stays, in seconds.
+const NEWS_SECS: f64 = 20.0;
 
-/// Paints the footer: privacy, the model's computing time and lag, and the newest notice. `kept` is the text of [`history_text`].
-/// Paints `advice` on the input level only if the status bar has no room for the advice.
-pub(super) fn footer_ui(ui: &mut Ui, data: &FrameData<'_>, kept: &str, advice: LevelAdvice) {
-    let (s, t, readings) = (data.s, data.transcript, data.readings);
-    let speed = if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
-    // There is no cost before the first chunk, nor while the gate is closed.
-    let speed =
-        if readings.chunk_ms >= MIN_SHOWN_MS { format!("{}, {speed}", fill(s.chunk_cost, seconds(readings.chunk_ms))) } else { speed };
-    let audio = if readings.recording { String::new() } else { format!(" · {}", s.audio_not) };
-    let privacy = format!("{} · {kept}{audio}", s.privacy);
-    let notice = t.notices.back().map(|notice| format!("{}  {}", data.time(notice.at), s.notice(&notice.kind)));
-    if theme::is_compact(ui.ctx()) {
-        // One line, the newest notice first, and the source and model that a larger window shows in its bar.
-        ui.horizontal(|ui| {
-            warnings_ui(ui, data, advice);
-            let notice = notice.map_or_else(String::new, |notice| format!("{notice} · "));
-            let text = format!("{notice}{} · {} · {privacy} · {speed}", t.source, t.model);
-            ui.add(egui::Label::new(RichText::new(&text).weak().small()).truncate()).on_hover_text(&text);
-        });
-        return;
-    }
-    ui.horizontal_wrapped(|ui| {
-        warnings_ui(ui, data, advice);
-        ui.label(RichText::new(format!("{privacy} · {speed}")).weak().small());
-        if let Some(text) = notice {
-            ui.separator();
-            ui.add(egui::Label::new(RichText::new(&text).small()).truncate()).on_hover_text(&text);
-        }
-    });
+/// Paints the footer. `kept` is the text of [`history_text`]. Paints `advice` on the input level only where the header has no room
+/// for it.
+pub(super) fn footer_ui(ui: &mut Ui, data: &FrameData<'_>, kept: &str, advice: LevelAdvice, actions: &mut Actions) {
+    let s = data.s;
+    ui.spacing_mut().interact_size.y = HEIGHT;
+    let narrow = ui.available_width() < NARROW;
+    spread(
+        ui,
+        ("footer", HEIGHT),
+        actions,
+        |ui, actions| {
+            if link_ui(ui, Icon::Lock, s.privacy).on_hover_text(s.privacy_hint).clicked() {
+                actions.push(Action::Open(Dialog::Settings));
+            }
+            if !narrow && link_ui(ui, Icon::Calendar, kept).on_hover_text(s.history_hint).clicked() {
+                actions.push(Action::Open(Dialog::History));
+            }
+            if !data.readings.recording && !theme::is_compact(ui.ctx()) {
+                ui.label(RichText::new(s.audio_not).weak().small());
+            }
+        },
+        |ui, _| faults_ui(ui, data, advice),
+    );
 }
 
-/// Paints `advice` on the input level if the status bar has no room for the advice, and a mark while the session's audio is being
-/// recorded.
-fn warnings_ui(ui: &mut Ui, data: &FrameData<'_>, advice: LevelAdvice) {
+/// Paints the advice on the input level if the header has no room for it, the mark that the sound is recorded, and the newest notice
+/// that is a fault or news.
+fn faults_ui(ui: &mut Ui, data: &FrameData<'_>, advice: LevelAdvice) {
+    let (s, p) = (data.s, Palette::of(ui.visuals()));
     if !is_roomy(ui) {
-        advice_ui(ui, data.s, advice);
+        advice_ui(ui, s, advice);
     }
     if data.readings.recording {
-        ui.label(RichText::new(format!("• {}", data.s.recording)).color(theme::states(ui.visuals()).fault).small());
+        ui.label(RichText::new(format!("• {}", s.recording)).color(p.fault).small());
     }
+    let Some(notice) = data.transcript.notices.iter().rev().find(|notice| is_shown(data, notice)) else { return };
+    let text = format!("{}  {}", data.time(notice.at), s.notice(&notice.kind));
+    let fault = is_fault(&notice.kind);
+    if fault {
+        icons::mark(ui, Icon::Notice, ICON_SIDE, p.urgent);
+    }
+    let shown = RichText::new(&text).small().color(if fault { p.urgent } else { p.weak });
+    ui.set_max_width(ui.ctx().content_rect().width() / 2.0);
+    ui.add(Label::new(shown).truncate()).on_hover_text(&text);
 }
 
-/// Returns a short text for the user on how the history is kept: not at all, failing, for ever, or for a number of days.
+/// Returns true for a notice that something did not work; another model or microphone is news, and a trimmed context neither.
+const fn is_fault(kind: &NoticeKind) -> bool {
+    matches!(kind, NoticeKind::AudioGap { .. } | NoticeKind::Problem { .. } | NoticeKind::NotShown)
+}
+
+fn is_shown(data: &FrameData<'_>, notice: &Notice) -> bool {
+    let is_news = matches!(notice.kind, NoticeKind::ModelChanged { .. } | NoticeKind::InputChanged { .. });
+    is_fault(&notice.kind) || is_news && data.transcript.now.secs_since(notice.at) < NEWS_SECS
+}
+
+/// Adds an icon with a text in small letters, both of which can be clicked.
+fn link_ui(ui: &mut Ui, icon: Icon, text: &str) -> egui::Response {
+    icons::mark(ui, icon, ICON_SIDE, ui.visuals().weak_text_color());
+    ui.spacing_mut().button_padding = [theme::EDGE, 0.0].into();
+    ui.add(egui::Button::new(RichText::new(text).weak().small()).frame(false))
+}
+
+/// Returns a few words for the user on the history: not kept, failing, kept for ever, or kept for a number of days.
 pub(super) fn history_text(s: &Strings, status: &HistoryStatus) -> String {
     match status.state {
         HistoryState::Off => s.kept_not.to_owned(),
@@ -64,9 +93,4 @@ pub(super) fn history_text(s: &Strings, status: &HistoryStatus) -> String {
         HistoryState::On if status.prefs.days == 0 => s.kept_ever.to_owned(),
         HistoryState::On => fill(s.kept_days, status.prefs.days),
     }
-}
-
-/// Returns `ms` milliseconds as a number of seconds in text form, with three decimals below [`THREE_DECIMALS_MS`], else two.
-fn seconds(ms: f32) -> String {
-    if ms < THREE_DECIMALS_MS { format!("{:.3}", ms / 1e3) } else { format!("{:.2}", ms / 1e3) }
 }

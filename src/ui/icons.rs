@@ -1,176 +1,347 @@
-//! Icons drawn with the painter: egui's fonts have too few, and a missing glyph is an empty box.
+//! The icons of the window: glyphs of one font, and buttons and marks made of them.
 
-use egui::{Color32, Rect, Response, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2};
+use egui::{Align2, Color32, Painter, Pos2, Rect, Response, Role, Sense, Ui, Vec2, WidgetInfo};
 
-use super::theme;
+use super::fonts::icon_font;
+use super::theme::{self, Palette};
 use crate::protocol::Emotion;
 
-/// Width and height of a toolbar button, in points.
-const SIDE: f32 = 28.0;
-/// Width and height of an icon button within a line of text, in points.
-const SMALL_SIDE: f32 = 20.0;
-/// Width of an icon, as a share of the width of its button.
-const ICON_SHARE: f32 = 0.5;
-/// Width of the strokes of an icon, in points.
-const LINE: f32 = 1.6;
-/// Width and height of the face that shows an emotion, in points.
+/// Side of a toolbar button, in points.
+pub(super) const SIDE: f32 = 32.0;
+/// Side of a button within a line, in points.
+const SMALL_SIDE: f32 = 24.0;
+/// Side of an icon, as a share of its button's side.
+const ICON_SHARE: f32 = 0.56;
+/// Side of the icon of an emotion, in points.
 const FACE_SIDE: f32 = 18.0;
 
-/// An icon on a button, named after the button's function.
+/// An icon, named after what it stands for in this window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "all icons of the font have a name")]
 pub(super) enum Icon {
     Pause,
     Play,
-    /// Cut a reply short.
-    Cut,
-    /// Begin a new conversation.
+    Stop,
+    Microphone,
+    MicrophoneOff,
+    Voice,
+    VoiceLow,
+    VoiceOff,
     Delete,
+    NewConversation,
     Export,
     History,
     Captions,
     Settings,
     Close,
-    /// Open the options of a mode.
     More,
-    /// Open the menu with the rarer controls.
-    All,
-    /// Notify of a sound.
+    Menu,
+    Down,
+    Up,
+    Check,
     Bell,
     Window,
+    BellOn,
+    Lock,
+    Calendar,
+    Reply,
+    Words,
+    Languages,
+    Sound,
+    Ear,
+    DeafEar,
+    Columns,
+    List,
+    Warning,
+    Notice,
+    Info,
+    Smile,
+    Frown,
+    Angry,
+    Sparkles,
+    Copy,
+    Computer,
+    Speaker,
+    ArrowDown,
+    Hourglass,
+    Power,
+    Moon,
+    Model,
+    Search,
+    Folder,
+    Download,
+    Keyboard,
+    Edit,
+    Plus,
+    Undo,
+    Privacy,
+    Back,
+    Refresh,
+    Star,
+    Disk,
+    Memory,
+    Speed,
+    Link,
+    Done,
+    Look,
+    Quote,
+    Tag,
+    Help,
+    Offline,
+    Pin,
+}
+
+impl Icon {
+    /// Returns the character of the icon in its font (`assets/fonts/README.md`).
+    pub(super) const fn glyph(self) -> char {
+        match self {
+            Self::Pause => '\u{e12e}',
+            Self::Play => '\u{e13c}',
+            Self::Stop => '\u{e167}',
+            Self::Microphone => '\u{e118}',
+            Self::MicrophoneOff => '\u{e119}',
+            Self::Voice => '\u{e1ab}',
+            Self::VoiceLow => '\u{e1aa}',
+            Self::VoiceOff => '\u{e1ac}',
+            Self::Delete => '\u{e18e}',
+            Self::NewConversation => '\u{e40c}',
+            Self::Export => '\u{e156}',
+            Self::History => '\u{e1f5}',
+            Self::Captions => '\u{e3a4}',
+            Self::Settings => '\u{e154}',
+            Self::Window => '\u{e098}',
+            Self::Close => '\u{e1b2}',
+            Self::More => '\u{e0b6}',
+            Self::Menu => '\u{e115}',
+            Self::Down => '\u{e06d}',
+            Self::Up => '\u{e070}',
+            Self::Check => '\u{e06c}',
+            Self::Bell => '\u{e059}',
+            Self::BellOn => '\u{e224}',
+            Self::Lock => '\u{e10b}',
+            Self::Calendar => '\u{e2b9}',
+            Self::Reply => '\u{e116}',
+            Self::Words => '\u{e130}',
+            Self::Languages => '\u{e0fe}',
+            Self::Sound => '\u{e55a}',
+            Self::Ear => '\u{e382}',
+            Self::DeafEar => '\u{e383}',
+            Self::Columns => '\u{e098}',
+            Self::List => '\u{e1d9}',
+            Self::Warning => '\u{e193}',
+            Self::Notice => '\u{e077}',
+            Self::Info => '\u{e0f9}',
+            Self::Smile => '\u{e164}',
+            Self::Frown => '\u{e0db}',
+            Self::Angry => '\u{e2fc}',
+            Self::Sparkles => '\u{e412}',
+            Self::Copy => '\u{e09e}',
+            Self::Computer => '\u{e210}',
+            Self::Speaker => '\u{e166}',
+            Self::ArrowDown => '\u{e042}',
+            Self::Hourglass => '\u{e296}',
+            Self::Power => '\u{e140}',
+            Self::Moon => '\u{e11e}',
+            Self::Model => '\u{e0a9}',
+            Self::Search => '\u{e151}',
+            Self::Folder => '\u{e0d7}',
+            Self::Download => '\u{e0b2}',
+            Self::Keyboard => '\u{e284}',
+            Self::Edit => '\u{e1f9}',
+            Self::Plus => '\u{e13d}',
+            Self::Undo => '\u{e2a1}',
+            Self::Privacy => '\u{e1ff}',
+            Self::Back => '\u{e048}',
+            Self::Refresh => '\u{e145}',
+            Self::Star => '\u{e176}',
+            Self::Disk => '\u{e0ed}',
+            Self::Memory => '\u{e445}',
+            Self::Speed => '\u{e1bf}',
+            Self::Link => '\u{e0b9}',
+            Self::Done => '\u{e226}',
+            Self::Look => '\u{e1dd}',
+            Self::Quote => '\u{e239}',
+            Self::Tag => '\u{e17f}',
+            Self::Help => '\u{e082}',
+            Self::Offline => '\u{e1af}',
+            Self::Pin => '\u{e259}',
+        }
+    }
 }
 
 /// Adds a toolbar button with an icon: `label` is its name for screen readers, `hint` its tooltip.
 pub(super) fn button(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
-    sized(ui, icon, label, hint, SIDE)
-}
-
-/// Adds a small icon button for use within a line of text: `label` is its name for screen readers, `hint` its tooltip.
-pub(super) fn small(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
-    sized(ui, icon, label, hint, SMALL_SIDE)
-}
-
-fn sized(ui: &mut Ui, icon: Icon, label: &str, hint: &str, side: f32) -> Response {
-    let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::click());
-    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), label));
-    if ui.is_rect_visible(rect) {
-        let lively = response.hovered() || response.has_focus();
-        if lively {
-            ui.painter().rect_filled(rect, theme::RADIUS, ui.visuals().widgets.hovered.weak_bg_fill);
-        }
-        if response.has_focus() {
-            ui.painter().rect_stroke(rect, theme::RADIUS, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
-        }
-        let colour = if lively { ui.visuals().strong_text_color() } else { ui.visuals().weak_text_color() };
-        paint(ui, icon, Rect::from_center_size(rect.center(), Vec2::splat(side * ICON_SHARE)), colour);
-    }
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(SIDE), Sense::click());
+    button_ui(ui, rect, &response, icon, label, Palette::of(ui.visuals()).weak);
     response.on_hover_text(hint)
 }
 
-fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
-    let p = ui.painter();
-    let line = Stroke::new(LINE, colour);
-    let at = |x: f32, y: f32| pos2(r.left() + x * r.width(), r.top() + y * r.height());
-    match icon {
-        Icon::Pause => {
-            for x in [0.1, 0.6] {
-                p.rect_filled(Rect::from_min_max(at(x, 0.0), at(x + 0.3, 1.0)), 1.0, colour);
-            }
-        }
-        Icon::Play => drop(p.add(Shape::convex_polygon(vec![at(0.1, 0.0), at(1.0, 0.5), at(0.1, 1.0)], colour, Stroke::NONE))),
-        Icon::Cut => drop(p.rect_filled(r.shrink(1.0), 2.0, colour)),
-        Icon::Delete => {
-            p.line_segment([at(0.0, 0.2), at(1.0, 0.2)], line);
-            p.line_segment([at(0.35, 0.02), at(0.65, 0.02)], line);
-            p.add(Shape::line(vec![at(0.14, 0.2), at(0.22, 1.0), at(0.78, 1.0), at(0.86, 0.2)], line));
-        }
-        Icon::Export => {
-            p.line_segment([at(0.5, 0.0), at(0.5, 0.65)], line);
-            p.add(Shape::line(vec![at(0.22, 0.4), at(0.5, 0.68), at(0.78, 0.4)], line));
-            p.add(Shape::line(vec![at(0.0, 0.72), at(0.0, 1.0), at(1.0, 1.0), at(1.0, 0.72)], line));
-        }
-        Icon::History => {
-            p.circle_stroke(r.center(), r.width() * 0.52, line);
-            p.add(Shape::line(vec![at(0.5, 0.2), at(0.5, 0.52), at(0.74, 0.66)], line));
-        }
-        Icon::Captions => {
-            p.rect_stroke(Rect::from_min_max(at(-0.05, 0.1), at(1.05, 0.9)), 2.0, line, egui::StrokeKind::Middle);
-            p.line_segment([at(0.15, 0.66), at(0.6, 0.66)], line);
-            p.line_segment([at(0.7, 0.66), at(0.85, 0.66)], line);
-        }
-        Icon::Settings => {
-            for (y, x) in [(0.12, 0.7), (0.5, 0.25), (0.88, 0.6)] {
-                p.line_segment([at(0.0, y), at(1.0, y)], line);
-                p.circle_filled(at(x, y), 2.6, colour);
-            }
-        }
-        Icon::Close => {
-            p.line_segment([at(0.15, 0.15), at(0.85, 0.85)], line);
-            p.line_segment([at(0.85, 0.15), at(0.15, 0.85)], line);
-        }
-        Icon::More => drop(p.add(Shape::line(vec![at(0.15, 0.35), at(0.5, 0.7), at(0.85, 0.35)], line))),
-        Icon::All => {
-            for y in [0.14, 0.5, 0.86] {
-                p.line_segment([at(0.0, y), at(1.0, y)], line);
-            }
-        }
-        Icon::Window => {
-            p.rect_stroke(r, 2.0, line, egui::StrokeKind::Middle);
-            p.line_segment([at(0.0, 0.25), at(1.0, 0.25)], line);
-        }
-        Icon::Bell => {
-            p.add(Shape::line(
-                vec![
-                    at(0.05, 0.78),
-                    at(0.2, 0.6),
-                    at(0.22, 0.3),
-                    at(0.5, 0.05),
-                    at(0.78, 0.3),
-                    at(0.8, 0.6),
-                    at(0.95, 0.78),
-                    at(0.05, 0.78),
-                ],
-                line,
-            ));
-            p.circle_filled(at(0.5, 0.95), 1.6, colour);
-        }
+/// Adds a small icon button for use within a line of text; otherwise as [`button`].
+pub(super) fn small(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
+    in_line(ui, icon, label, Visibility::Shown).on_hover_text(hint)
+}
+
+/// The visibility of a button within a line of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visibility {
+    Shown,
+    /// Only while the pointer is over the button or the button has the keyboard focus.
+    OnFocus,
+}
+
+/// Adds a small icon button, which keeps its place while it cannot be seen; `label` is its name for screen readers.
+pub(super) fn in_line(ui: &mut Ui, icon: Icon, label: &str, visibility: Visibility) -> Response {
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(SMALL_SIDE), Sense::click());
+    let colour = if visibility == Visibility::Shown { Palette::of(ui.visuals()).weak } else { Color32::TRANSPARENT };
+    button_ui(ui, rect, &response, icon, label, colour);
+    response
+}
+
+/// Adds an icon button at the place `rect` within the widget `parent`; `label` is its name for screen readers, `colour` that of the
+/// icon at rest.
+pub(super) fn placed(ui: &Ui, parent: &Response, rect: Rect, icon: Icon, label: &str, colour: Color32) -> Response {
+    let response = ui.interact(rect, parent.id.with("button"), Sense::click());
+    button_ui(ui, rect, &response, icon, label, colour);
+    response
+}
+
+fn button_ui(ui: &Ui, rect: Rect, response: &Response, icon: Icon, label: &str, at_rest: Color32) {
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), label));
+    if !ui.is_rect_visible(rect) {
+        return;
+    }
+    let p = Palette::of(ui.visuals());
+    let lively = response.hovered() || response.has_focus();
+    if lively {
+        ui.painter().rect_filled(rect, theme::RADIUS, p.text.gamma_multiply(HOVER));
+    }
+    if response.has_focus() {
+        ui.painter().rect_stroke(rect, theme::RADIUS, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
+    }
+    paint(ui.painter(), icon, rect.center(), rect.height() * ICON_SHARE, if lively { p.text } else { at_rest });
+}
+
+/// Opacity of the text colour behind a control without a frame under the pointer.
+pub(super) const HOVER: f32 = 0.12;
+
+/// Paints an icon of `size` points around `centre`.
+pub(super) fn paint(painter: &Painter, icon: Icon, centre: Pos2, size: f32, colour: Color32) {
+    painter.text(centre, Align2::CENTER_CENTER, icon.glyph(), icon_font(size), colour);
+}
+
+/// Adds an icon of `size` points that does nothing; the text beside it says what it shows.
+pub(super) fn mark(ui: &mut Ui, icon: Icon, size: f32, colour: Color32) {
+    let (rect, _) = ui.allocate_exact_size(Vec2::splat(size), Sense::hover());
+    paint(ui.painter(), icon, rect.center(), size, colour);
+}
+
+/// Returns the icon of an emotion; None for [`Emotion::Normal`], of which there is nothing to say.
+const fn face(emotion: Emotion) -> Option<Icon> {
+    match emotion {
+        Emotion::Happy => Some(Icon::Smile),
+        Emotion::Sad => Some(Icon::Frown),
+        Emotion::Angry => Some(Icon::Angry),
+        Emotion::Surprise => Some(Icon::Sparkles),
+        Emotion::Urgent => Some(Icon::Warning),
+        Emotion::Normal => None,
     }
 }
 
-/// Adds the picture of an emotion: a face, or a warning triangle for [`Emotion::Urgent`]. `label` is the picture's name for screen
-/// readers and its tooltip.
+/// Adds the icon of an emotion, if it has one; `label` is its name for screen readers and its tooltip.
 pub(super) fn emotion(ui: &mut Ui, emotion: Emotion, label: &str, colour: Color32) {
+    let Some(icon) = face(emotion) else { return };
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(FACE_SIDE), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, label));
-    let response = response.on_hover_text(label);
-    if !ui.is_rect_visible(response.rect) {
-        return;
+    if ui.is_rect_visible(rect) {
+        paint(ui.painter(), icon, rect.center(), FACE_SIDE, colour);
     }
-    let (p, c, line) = (ui.painter(), rect.center(), Stroke::new(1.4, colour));
-    if emotion == Emotion::Urgent {
-        let corners = vec![c + vec2(0.0, -8.0), c + vec2(8.5, 7.0), c + vec2(-8.5, 7.0)];
-        p.add(Shape::closed_line(corners, Stroke::new(1.8, colour)));
-        p.line_segment([c + vec2(0.0, -2.5), c + vec2(0.0, 2.0)], Stroke::new(1.8, colour));
-        p.circle_filled(c + vec2(0.0, 4.6), 1.1, colour);
-        return;
-    }
-    p.circle_stroke(c, 7.5, line);
-    for x in [-2.6, 2.6] {
-        p.circle_filled(c + vec2(x, -1.8), 1.1, colour);
-    }
-    // Distance of the middle of the mouth below its corners, in points.
-    let bow = match emotion {
-        Emotion::Happy => 2.4,
-        Emotion::Sad => -2.2,
-        Emotion::Angry => -1.2,
-        Emotion::Surprise | Emotion::Normal | Emotion::Urgent => 0.0,
-    };
-    if emotion == Emotion::Surprise {
-        p.circle_stroke(c + vec2(0.0, 3.0), 1.7, line);
-    } else {
-        p.add(Shape::line(vec![c + vec2(-3.2, 3.0 - bow / 2.0), c + vec2(0.0, 3.0 + bow / 2.0), c + vec2(3.2, 3.0 - bow / 2.0)], line));
-    }
-    if emotion == Emotion::Angry {
-        p.line_segment([c + vec2(-4.4, -5.0), c + vec2(-1.4, -3.6)], line);
-        p.line_segment([c + vec2(4.4, -5.0), c + vec2(1.4, -3.6)], line);
+    response.on_hover_text(label);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_icon_has_a_glyph_in_the_embedded_font() {
+        let ctx = egui::Context::default();
+        theme::apply(&ctx, crate::config::prefs::ThemeChoice::Dark);
+        let icons = [
+            Icon::Pause,
+            Icon::Play,
+            Icon::Stop,
+            Icon::Microphone,
+            Icon::MicrophoneOff,
+            Icon::Voice,
+            Icon::VoiceLow,
+            Icon::VoiceOff,
+            Icon::Delete,
+            Icon::NewConversation,
+            Icon::Export,
+            Icon::History,
+            Icon::Captions,
+            Icon::Settings,
+            Icon::Close,
+            Icon::More,
+            Icon::Menu,
+            Icon::Down,
+            Icon::Up,
+            Icon::Check,
+            Icon::Bell,
+            Icon::BellOn,
+            Icon::Lock,
+            Icon::Calendar,
+            Icon::Reply,
+            Icon::Words,
+            Icon::Languages,
+            Icon::Sound,
+            Icon::Ear,
+            Icon::DeafEar,
+            Icon::Columns,
+            Icon::List,
+            Icon::Warning,
+            Icon::Notice,
+            Icon::Info,
+            Icon::Smile,
+            Icon::Frown,
+            Icon::Angry,
+            Icon::Sparkles,
+            Icon::Copy,
+            Icon::Computer,
+            Icon::Speaker,
+            Icon::ArrowDown,
+            Icon::Hourglass,
+            Icon::Power,
+            Icon::Moon,
+            Icon::Model,
+            Icon::Search,
+            Icon::Folder,
+            Icon::Download,
+            Icon::Keyboard,
+            Icon::Edit,
+            Icon::Plus,
+            Icon::Undo,
+            Icon::Privacy,
+            Icon::Back,
+            Icon::Refresh,
+            Icon::Star,
+            Icon::Disk,
+            Icon::Memory,
+            Icon::Speed,
+            Icon::Link,
+            Icon::Done,
+            Icon::Look,
+            Icon::Quote,
+            Icon::Tag,
+            Icon::Help,
+            Icon::Offline,
+            Icon::Pin,
+        ];
+        let mut missing = Vec::new();
+        let mut output = ctx.run_ui(egui::RawInput::default(), |ui| {
+            missing = ui.fonts_mut(|fonts| icons.into_iter().filter(|icon| !fonts.has_glyph(&icon_font(16.0), icon.glyph())).collect());
+        });
+        output.textures_delta.clear();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 }

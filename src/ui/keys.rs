@@ -58,6 +58,9 @@ impl HearkenApp {
         if pressed(Key::Space) {
             actions.push(Action::TogglePause);
         }
+        if pressed(Key::M) {
+            actions.push(Action::ToggleMute);
+        }
         for (mode, _) in self.settings.modes.iter().zip(MODE_KEYS).filter(|(_, key)| pressed(*key)) {
             actions.push(Action::ToggleMode(mode.name.clone()));
         }

@@ -5,7 +5,7 @@ use egui::{RichText, Ui, vec2};
 use super::actions::{Action, Actions};
 use super::conversation_rule::rule_ui;
 use super::frame::FrameData;
-use super::icons::{self, Icon};
+use super::icons::{self, Icon, Visibility};
 use super::panels::PanelsState;
 use super::strings::{Strings, fill};
 use super::theme;
@@ -31,7 +31,9 @@ const SOUND_TIME_WIDTH: f32 = 84.0;
 /// Smallest width of a sound's name in the sounds panel, in points.
 const MIN_SOUND_WIDTH: f32 = 40.0;
 /// Font size of a sound's name, in points.
-const SOUND_SIZE: f32 = theme::LARGE - 2.0;
+const SOUND_SIZE: f32 = theme::MEDIUM;
+/// Font size of utterances and replies in columns, in points.
+const WORDS: f32 = 18.0;
 /// Time for which a sound counts as ongoing after the model has named it, in seconds.
 const ONGOING_SECS: f64 = 2.5;
 /// Amount by which "answer less often" in a reply's menu lowers the eagerness of the mode `dialog`.
@@ -73,7 +75,7 @@ pub(super) fn speech_ui(ui: &mut Ui, list: &mut VirtualList, visible: &[Panel], 
                 ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
                     ui.set_width(width);
                     for line in column.iter().flatten() {
-                        let label = ui.add(egui::Label::new(RichText::new(&line.text).size(theme::LARGE)).wrap());
+                        let label = ui.add(egui::Label::new(RichText::new(&line.text).size(WORDS)).wrap());
                         copy_menu(&label, s, &line.text);
                     }
                 });
@@ -144,7 +146,7 @@ fn prompt_ui(ui: &mut Ui, data: &FrameData<'_>, n: usize) {
 
 /// Paints the entries of a reply's menu: copy, say again, answer less often, and for an urgent reply snooze. Returns true if the
 /// user has chosen an entry.
-fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, actions: &mut Actions) -> bool {
+pub(super) fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, actions: &mut Actions) -> bool {
     let s = data.s;
     if ui.button(s.copy).clicked() {
         ui.ctx().copy_text(reply.text.clone());
@@ -174,9 +176,9 @@ fn reply_ui(ui: &mut Ui, reply: &Reply, hovered: Option<ReplyId>, data: &FrameDa
         let width = (ui.available_width() - MENU_WIDTH).max(0.0);
         ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
             ui.set_width(width);
-            let mut text = RichText::new(if reply.text.is_empty() { "…" } else { &reply.text }).size(theme::LARGE);
+            let mut text = RichText::new(if reply.text.is_empty() { "…" } else { &reply.text }).size(WORDS);
             if urgent {
-                text = text.color(colours.urgent).strong();
+                text = text.font(super::fonts::semibold(WORDS)).color(colours.urgent);
             }
             let label = ui.add(egui::Label::new(text).wrap());
             copy_menu(&label, s, &reply.text);
@@ -187,7 +189,8 @@ fn reply_ui(ui: &mut Ui, reply: &Reply, hovered: Option<ReplyId>, data: &FrameDa
                 Some(StopReason::Limit | StopReason::Loop) => drop(ui.label(RichText::new(s.went_on).weak().small())),
             }
         });
-        let more = icons::small(ui, Icon::Close, s.less, s.less);
+        let visibility = if hovered == Some(reply.id) { Visibility::Shown } else { Visibility::OnFocus };
+        let more = icons::in_line(ui, Icon::More, s.less, visibility);
         egui::Popup::menu(&more).show(menu);
     });
     let rect = line.response.rect;
@@ -212,7 +215,8 @@ pub(super) fn sounds_ui(ui: &mut Ui, list: &mut VirtualList, prefs: &mut WindowP
             time_ui(ui, &data.time(sound.first), TIME_HEIGHT);
             let label = fill(s.mark_sound, &sound.name);
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                if icons::small(ui, Icon::Bell, &label, &label).clicked() {
+                let icon = if prefs.marked_sounds.contains(&sound.name) { Icon::BellOn } else { Icon::Bell };
+                if icons::small(ui, icon, &label, &label).clicked() {
                     toggled = Some(sound.name.clone());
                 }
                 if prefs.marked_sounds.contains(&sound.name) {
@@ -223,17 +227,27 @@ pub(super) fn sounds_ui(ui: &mut Ui, list: &mut VirtualList, prefs: &mut WindowP
         });
     });
     if let Some(name) = toggled {
-        match prefs.marked_sounds.iter().position(|marked| *marked == name) {
-            Some(at) => drop(prefs.marked_sounds.remove(at)),
-            None => prefs.marked_sounds.push(name),
-        }
+        toggle_marked(prefs, &name);
     }
+}
+
+/// Marks the sound `name` for notifications, or takes the mark away.
+pub(super) fn toggle_marked(prefs: &mut WindowPrefs, name: &str) {
+    match prefs.marked_sounds.iter().position(|marked| marked == name) {
+        Some(at) => drop(prefs.marked_sounds.remove(at)),
+        None => prefs.marked_sounds.push(name.to_owned()),
+    }
+}
+
+/// Returns true while a sound goes on: it was heard a moment ago, and nothing has stopped the listening since.
+pub(super) fn is_ongoing(data: &FrameData<'_>, sound: &SoundLine) -> bool {
+    let t = data.transcript;
+    t.now.secs_since(sound.last) < ONGOING_SECS && t.quiet_since.is_none() && !t.finished && !t.is_paused()
 }
 
 /// Paints a line of the sounds panel: name and count of the sound, and "still" or the time at which the sound was last heard. A long
 /// name is cut.
 fn sound_ui(ui: &mut Ui, data: &FrameData<'_>, sound: &SoundLine) {
-    let t = data.transcript;
     let count = if sound.count > 1 { format!(" ×{}", sound.count) } else { String::new() };
     let name = RichText::new(format!("{}{count}", sound.name)).size(SOUND_SIZE);
     let label = ui.scope(|ui| {
@@ -241,8 +255,7 @@ fn sound_ui(ui: &mut Ui, data: &FrameData<'_>, sound: &SoundLine) {
         ui.add(egui::Label::new(name).truncate())
     });
     copy_menu(&label.inner, data.s, &sound.name);
-    let ongoing = t.now.secs_since(sound.last) < ONGOING_SECS && t.quiet_since.is_none() && !t.finished && !t.is_paused();
-    if ongoing {
+    if is_ongoing(data, sound) {
         ui.label(RichText::new(data.s.still).color(theme::states(ui.visuals()).listening));
     } else if sound.count > 1 {
         ui.label(RichText::new(format!("– {}", data.time(sound.last))).weak());
@@ -254,7 +267,8 @@ fn empty_ui(ui: &mut Ui, text: &str) {
     ui.label(RichText::new(text).weak().size(theme::BODY + 1.0));
 }
 
-fn copy_menu(label: &egui::Response, s: &Strings, text: &str) {
+/// Adds a menu to a label, which copies `text`.
+pub(super) fn copy_menu(label: &egui::Response, s: &Strings, text: &str) {
     label.context_menu(|ui| {
         if ui.button(s.copy).clicked() {
             ui.ctx().copy_text(text.to_owned());
@@ -268,6 +282,6 @@ pub(super) fn time_ui(ui: &mut Ui, time: &str, height: f32) {
     ui.allocate_ui_with_layout(vec2(TIME_WIDTH, height), egui::Layout::left_to_right(egui::Align::Center), |ui| {
         ui.set_min_width(TIME_WIDTH);
         ui.add_space(TIME_INDENT);
-        ui.add(egui::Label::new(RichText::new(time).weak().monospace()).selectable(false).extend());
+        ui.add(egui::Label::new(RichText::new(time).weak().small()).selectable(false).extend());
     });
 }

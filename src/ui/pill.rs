@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use egui::{Color32, Key, Rect, RichText, Role, Sense, Stroke, Ui, Vec2, ViewportClass, ViewportId, WidgetInfo, pos2, vec2};
+use egui::{Color32, Key, RichText, Role, Sense, Stroke, Ui, Vec2, ViewportClass, ViewportId, WidgetInfo, pos2, vec2};
 
 use super::captions::pause_ui;
 use super::icons::{self, Icon};
 use super::overlay::{self, FirstPlace, OverlayKey, Placement};
-use super::session_link::{SessionLink, SessionState};
+use super::session_link::SessionLink;
+use super::session_state::SessionState;
+use super::state_mark::StateMark;
 use super::strings::Strings;
-use super::theme::{self, StateColours};
+use super::theme;
 use super::{METER_INTERVAL, raise};
 use crate::supervise::lock;
 use crate::transcript::Transcript;
@@ -19,16 +21,12 @@ const SIZE: Vec2 = vec2(320.0, 64.0);
 /// Margin inside the pill, and radius of its corners, in points.
 const MARGIN: Vec2 = vec2(14.0, 8.0);
 const RADIUS: u8 = 18;
-/// Width of the mark of the state, and its radius in silence and at full level, in points.
-const MARK_WIDTH: f32 = 36.0;
-const MARK_RADII: [f32; 2] = [7.0, 16.0];
-/// Opacity of the ring that follows the level.
-const RING: f32 = 0.35;
+/// Side of the mark of the state, in points.
+const MARK_SIDE: f32 = 36.0;
 /// Level up to which the ring is smallest: that of a quiet room, in dBFS.
 const FLOOR_DBFS: f32 = -60.0;
 /// Width of the buttons, in points.
 const BUTTONS: f32 = 72.0;
-const LINE: f32 = 2.5;
 
 /// Returns egui's id of the pill.
 pub(super) fn pill_viewport() -> ViewportId {
@@ -47,6 +45,7 @@ pub(super) struct Pill {
 #[derive(Debug)]
 struct PillState {
     placement: Placement,
+    mark: StateMark,
     s: &'static Strings,
     /// True from when the user closes the pill until the main window has noticed.
     close: bool,
@@ -56,7 +55,7 @@ impl Pill {
     pub(super) fn new(link: SessionLink, place: Option<[f32; 2]>, s: &'static Strings) -> Self {
         let mut placement = Placement::new(FirstPlace::TopRight);
         placement.anchor = place;
-        Self { open: false, link, shared: Arc::new(Mutex::new(PillState { placement, s, close: false })) }
+        Self { open: false, link, shared: Arc::new(Mutex::new(PillState { placement, mark: StateMark::default(), s, close: false })) }
     }
 
     /// Shows the pill while `open` is true, to be called in each frame of the main window, and stores its place in `place`.
@@ -88,7 +87,7 @@ fn pill_ui(ui: &mut Ui, class: ViewportClass, link: &SessionLink, shared: &Mutex
     ui.painter().rect(whole.shrink(1.0), RADIUS, ui.visuals().panel_fill, Stroke::new(1.5, edge), egui::StrokeKind::Inside);
     let ground = ui.interact(whole, ui.scope_id().with("move"), Sense::drag());
     let place = egui::UiBuilder::new().max_rect(whole.shrink2(MARGIN)).layout(egui::Layout::left_to_right(egui::Align::Center));
-    let mut close = ui.scope_builder(place, |ui| content_ui(ui, link, session, s)).inner;
+    let mut close = ui.scope_builder(place, |ui| content_ui(ui, link, session, &mut state.mark, s)).inner;
     if own_window {
         match overlay::key(ui, Key::F10) {
             Some(OverlayKey::TogglePause) => link.toggle_pause(),
@@ -107,14 +106,16 @@ fn pill_ui(ui: &mut Ui, class: ViewportClass, link: &SessionLink, shared: &Mutex
 }
 
 /// Paints mark, words and buttons; returns true if the user closes the pill.
-fn content_ui(ui: &mut Ui, link: &SessionLink, session: SessionState, s: &Strings) -> bool {
-    mark_ui(ui, session, link.meters.read().level_dbfs, s);
+fn content_ui(ui: &mut Ui, link: &SessionLink, session: SessionState, mark: &mut StateMark, s: &Strings) -> bool {
+    let readings = link.meters.read();
+    let level = session.has_sound().then(|| ((readings.level_dbfs - FLOOR_DBFS) / -FLOOR_DBFS).clamp(0.0, 1.0));
+    mark.show(ui, session, level, MARK_SIDE);
     let width = ui.available_width() - BUTTONS;
     ui.allocate_ui_with_layout(vec2(width, ui.available_height()), egui::Layout::top_down(egui::Align::Min), |ui| {
         ui.set_width(width);
         ui.spacing_mut().item_spacing.y = 0.0;
-        let colour = session.colour(&theme::states(ui.visuals()));
-        ui.label(RichText::new(session.text(s)).color(colour).strong());
+        let colour = session.colour(ui.visuals());
+        ui.label(RichText::new(session.word(s, &readings)).color(colour).strong());
         let transcript = link.data.transcript();
         if let Some(line) = last_line(&transcript) {
             let colour = if line.urgent { theme::states(ui.visuals()).urgent } else { ui.visuals().text_color() };
@@ -154,31 +155,4 @@ fn last_line(t: &Transcript) -> Option<LastLine<'_>> {
     let reply = reply.map(|reply| (reply.at, reply.text.trim(), reply.emotion == Some(crate::protocol::Emotion::Urgent)));
     let newest = [speech, sound, reply].into_iter().flatten().max_by_key(|(at, _, _)| *at);
     newest.map(|(_, text, urgent)| LastLine { text, urgent })
-}
-
-/// Paints the mark of the state: a disc with a ring that follows the level, two bars in a pause, a crossed-out disc without a
-/// microphone.
-fn mark_ui(ui: &mut Ui, session: SessionState, level_dbfs: f32, s: &Strings) {
-    let colours: StateColours = theme::states(ui.visuals());
-    let colour = session.colour(&colours);
-    let (rect, response) = ui.allocate_exact_size(vec2(MARK_WIDTH, ui.available_height()), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, session.text(s)));
-    let (p, c, [least, most]) = (ui.painter(), rect.center(), MARK_RADII);
-    match session {
-        SessionState::Paused => {
-            for x in [-5.0, 5.0] {
-                p.rect_filled(Rect::from_center_size(c + vec2(x, 0.0), vec2(6.0, 20.0)), 1.0, colour);
-            }
-        }
-        SessionState::NoMicrophone | SessionState::Stopped => {
-            p.circle_stroke(c, least + 2.0, Stroke::new(LINE, colour));
-            p.line_segment([c - Vec2::splat(9.0), c + Vec2::splat(9.0)], Stroke::new(LINE, colour));
-        }
-        SessionState::Quiet | SessionState::Loading => drop(p.circle_stroke(c, least, Stroke::new(LINE, colour))),
-        _ => {
-            let share = ((level_dbfs - FLOOR_DBFS) / -FLOOR_DBFS).clamp(0.0, 1.0);
-            p.circle_filled(c, least + (most - least) * share, colour.gamma_multiply(RING));
-            p.circle_filled(c, least, colour);
-        }
-    }
 }

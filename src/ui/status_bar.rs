@@ -1,59 +1,53 @@
-//! The status bar: the state of the session in words, the level meter, and the controls.
+//! The header: the state of the session, to be seen from across the room, and the controls.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use egui::{Color32, RichText, Role, Sense, Ui, WidgetInfo, vec2};
+use egui::{Frame, Label, Margin, Rect, RichText, Ui, ViewportCommand, vec2};
 
+use super::app_icon;
+use super::controls::spread;
 use super::device_menu::DeviceMenu;
 use super::frame::FrameData;
 use super::input_level::{LevelAdvice, LevelMonitor, LevelReading};
 use super::mode_controls::{mode_bar_ui, modes_in_bar};
-use super::strings::{Strings, fill};
-use super::theme;
+use super::session_state::SessionState;
+use super::state_mark::{StateMark, hatch};
+use super::strings::{self, Strings, fill};
+use super::theme::{self, Palette, bold};
 use super::toolbar::{self, Controls};
-use crate::transcript::InputState;
+use super::urgent_banner::UrgentBanner;
+use crate::protocol::Speak;
 
-/// Width from which the status bar has all controls in one row, in points.
-const ONE_ROW: f32 = 1_330.0;
-/// Width of the longest text of the session's state ("Listening", "Quiet since …"), in points.
-const MAX_STATE_WIDTH: f32 = 168.0;
-/// Smallest width that a narrow window leaves for the text of the session's state, in points.
-const MIN_STATE_WIDTH: f32 = 60.0;
-/// Width of all that stands beside the state text in the status bar of a compact window (dot, three buttons, space), in points.
-const BESIDE_STATE: f32 = 180.0;
-/// Width below which the window has a short level meter, and no time in its state text, in points.
-const NARROW_STATE: f32 = 400.0;
-/// Width from which the window has room for the advice on the input level beside the meter, in points.
+/// Side of the mark of the state, in points: in a large window, in a compact one, and in a low one.
+const MARK_SIDES: [f32; 3] = [52.0, 36.0, 32.0];
+/// Font size of the state: in a large window, in a compact one, and in a low one.
+const WORD_SIZES: [f32; 3] = [theme::DISPLAY, theme::LARGE, theme::MEDIUM];
+/// Height of the row of modes and source in a large window, in points.
+const MODES_HEIGHT: f32 = 36.0;
+/// Smallest width kept for the state, in points.
+const MIN_WORD_WIDTH: f32 = 48.0;
+/// Width of the window from which there is room for advice beside the state, in points.
 const ROOMY: f32 = 960.0;
-/// Lag of the model behind the sound above which the window shows the lag, in seconds.
-pub(super) const LATE_SECS: f32 = 2.0;
-/// Width and height of the space that contains the coloured dot of the session's state, in points.
-const DOT_SPACE: [f32; 2] = [16.0, HEIGHT];
-/// Radius of the coloured dot of the session's state, in points.
-const DOT_RADIUS: f32 = 6.0;
-/// Height of the state text and of the level meter, in points.
-const HEIGHT: f32 = 24.0;
-/// Width of the level meter, in points.
-const METER_WIDTH: f32 = 84.0;
-/// Width of the level meter in a narrow window, in points.
-const SHORT_METER_WIDTH: f32 = 50.0;
-/// Number of bars of the level meter.
-const BARS: usize = 14;
-/// Width of a bar of the level meter, in points.
-const BAR_WIDTH: f32 = 3.5;
-/// Heights of the first and of the last bar of the level meter, in points; the bars between grow evenly.
-const BAR_HEIGHTS: [f32; 2] = [6.0, 18.0];
-/// Input level up to which no bar of the level meter is lit, in dBFS: the level of a quiet room.
-const METER_FLOOR_DBFS: f32 = -60.0;
+/// Level up to which the mark stands still: that of a quiet room, in dBFS.
+const FLOOR_DBFS: f32 = -60.0;
+/// Margin above and below the header in a large window, in points.
+const HEADER_MARGIN: i8 = 8;
 
-/// The state of the status bar between frames.
+/// The header between frames.
 #[derive(Debug, Default)]
 pub(super) struct StatusBar {
     level: LevelMonitor,
-    /// Advice on the input level in the frame painted last.
     advice: LevelAdvice,
-    /// Menu of microphones.
+    mark: StateMark,
+    pub(super) urgent: UrgentBanner,
     pub(super) devices: DeviceMenu,
+    /// Choice of the replies that were spoken before the voice was muted; None before that.
+    pub(super) spoke: Option<Speak>,
+    /// Area of the header in the frame painted last.
+    area: Option<Rect>,
+    /// Title and state that the desktop shows.
+    told: Option<(String, SessionState)>,
 }
 
 impl StatusBar {
@@ -62,120 +56,127 @@ impl StatusBar {
         self.advice
     }
 
-    /// Paints the status bar: one row in a wide window, else two. A compact window has a menu for the rarer controls. A low window
-    /// has only one row, with the modes in the row or in the menu.
-    pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>, controls: &mut Controls<'_>) {
-        let right_to_left = egui::Layout::right_to_left(egui::Align::Center);
-        if theme::is_compact(ui.ctx()) {
-            ui.horizontal(|ui| {
-                self.state_and_meter_ui(ui, data);
-                if modes_in_bar(ui) {
-                    ui.separator();
-                    mode_bar_ui(ui, data, controls.actions);
-                }
-                ui.with_layout(right_to_left, |ui| toolbar::compact_tools_ui(ui, data, &mut self.devices, controls));
-            });
-            if !theme::is_low(ui.ctx()) {
-                ui.horizontal_wrapped(|ui| mode_bar_ui(ui, data, controls.actions));
+    /// Paints the header above the other parts of the window: state, tools, modes and source; below it the banner of an urgent
+    /// reply. Returns the lower edge of the header, in points.
+    pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>, controls: &mut Controls<'_>) -> f32 {
+        let state = SessionState::of(data.transcript, data.readings);
+        self.tell_desktop(ui, data, state);
+        let p = Palette::of(ui.visuals());
+        let margin = if theme::is_compact(ui.ctx()) { theme::margin(ui.ctx()) } else { HEADER_MARGIN };
+        let frame = Frame::new().fill(p.band(state.colour(ui.visuals()))).inner_margin(Margin::symmetric(theme::SIDE_MARGIN, margin));
+        let shown = egui::Panel::top("status").frame(frame).show_separator_line(false).show(ui, |ui| {
+            if let Some(area) = self.area.filter(|_| state == SessionState::Paused) {
+                hatch(&ui.painter().with_clip_rect(area), area, p.quiet);
             }
-        } else if ui.available_width() < ONE_ROW {
-            ui.horizontal(|ui| {
-                self.state_and_meter_ui(ui, data);
-                ui.with_layout(right_to_left, |ui| toolbar::tools_ui(ui, data, controls));
-            });
-            ui.horizontal_wrapped(|ui| {
-                mode_bar_ui(ui, data, controls.actions);
-                toolbar::source_ui(ui, data, &mut self.devices, controls.actions);
-            });
-        } else {
-            ui.horizontal(|ui| {
-                self.state_and_meter_ui(ui, data);
-                toolbar::source_ui(ui, data, &mut self.devices, controls.actions);
-                ui.separator();
-                mode_bar_ui(ui, data, controls.actions);
-                ui.with_layout(right_to_left, |ui| toolbar::tools_ui(ui, data, controls));
-            });
-        }
+            self.rows_ui(ui, data, state, controls);
+        });
+        self.area = Some(shown.response.rect);
+        self.urgent.show(ui, data);
+        shown.response.rect.bottom()
     }
 
-    fn state_and_meter_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>) {
-        state_ui(ui, data);
+    fn rows_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, state: SessionState, controls: &mut Controls<'_>) {
+        let Self { level, advice, mark, devices, .. } = self;
         let passes_gate = data.is_capturing() && data.transcript.quiet_since.is_none();
         let reading = passes_gate.then_some(LevelReading { dbfs: data.readings.level_dbfs, peak: data.readings.peak });
-        self.advice = self.level.update(reading, Instant::now());
-        meter_ui(ui, data.s, reading, self.advice);
-        if is_roomy(ui) {
-            advice_ui(ui, data.s, self.advice);
+        *advice = level.update(reading, Instant::now());
+        let level = reading.map(|reading| share_of_level(reading.dbfs));
+        let mut inputs = (controls, devices, mark);
+        if theme::is_compact(ui.ctx()) {
+            spread(
+                ui,
+                ("header", MARK_SIDES[1 + usize::from(theme::is_low(ui.ctx()))]),
+                &mut inputs,
+                |ui, (controls, _, mark)| {
+                    state_ui(ui, data, state, mark, level);
+                    if modes_in_bar(ui) {
+                        mode_bar_ui(ui, data, controls.actions);
+                    }
+                },
+                |ui, (controls, devices, _)| toolbar::compact_tools_ui(ui, data, devices, level, controls),
+            );
+            if !theme::is_low(ui.ctx()) {
+                mode_bar_ui(ui, data, inputs.0.actions);
+            }
+            return;
         }
+        let advice = *advice;
+        spread(
+            ui,
+            ("header", MARK_SIDES[0]),
+            &mut inputs,
+            |ui, (_, _, mark)| {
+                state_ui(ui, data, state, mark, level);
+                if is_roomy(ui) {
+                    advice_ui(ui, data.s, advice);
+                }
+            },
+            |ui, (controls, ..)| toolbar::tools_ui(ui, data, controls),
+        );
+        spread(
+            ui,
+            ("modes and source", MODES_HEIGHT),
+            &mut inputs,
+            |ui, (controls, ..)| mode_bar_ui(ui, data, controls.actions),
+            |ui, (controls, devices, _)| toolbar::source_ui(ui, data, devices, level, controls.actions),
+        );
+    }
+
+    /// Gives the desktop a title and an icon that say the state, when they have changed.
+    fn tell_desktop(&mut self, ui: &Ui, data: &FrameData<'_>, state: SessionState) {
+        let s = data.s;
+        let word = if self.urgent.reply(data.transcript).is_some() { Some(s.title_urgent) } else { state.title(s) };
+        let title = word.map_or_else(|| strings::TITLE.to_owned(), |word| fill(s.title_state, word));
+        let told = (title, state);
+        if self.told.as_ref() == Some(&told) {
+            return;
+        }
+        ui.ctx().send_viewport_cmd(ViewportCommand::Title(told.0.clone()));
+        ui.ctx().send_viewport_cmd(ViewportCommand::Icon(Some(Arc::new(app_icon::icon_of(state)))));
+        self.told = Some(told);
     }
 }
 
-/// Returns true if the window has room for the advice on the input level beside the level meter.
+/// Returns true if the window has room for the advice on the input level beside the state.
 pub(super) fn is_roomy(ui: &Ui) -> bool {
     ui.ctx().content_rect().width() >= ROOMY
 }
 
-/// Paints the state of the session as a coloured dot and a word: never as a colour alone.
-fn state_ui(ui: &mut Ui, data: &FrameData<'_>) {
-    let window_width = ui.ctx().content_rect().width();
-    let (text, colour) = state(data, ui.visuals(), window_width);
-    ui.horizontal(|ui| {
-        let (dot, _) = ui.allocate_exact_size(DOT_SPACE.into(), Sense::hover());
-        ui.painter().circle_filled(dot.center(), DOT_RADIUS, colour);
-        // A fixed width keeps everything beside the state in place.
-        let width = (window_width - BESIDE_STATE - meter_width(window_width)).clamp(MIN_STATE_WIDTH, MAX_STATE_WIDTH);
-        ui.allocate_ui_with_layout(vec2(width, HEIGHT), egui::Layout::left_to_right(egui::Align::Center), |ui| {
-            ui.set_min_width(width);
-            ui.add(egui::Label::new(RichText::new(text).color(colour).strong().size(theme::LARGE)).truncate());
-        });
+/// Returns a level from 0, that of a quiet room, to 1, full scale.
+pub(super) fn share_of_level(dbfs: f32) -> f32 {
+    ((dbfs - FLOOR_DBFS) / -FLOOR_DBFS).clamp(0.0, 1.0)
+}
+
+/// Paints mark and word of the state, and below the word, where there is room, since when or of what.
+fn state_ui(ui: &mut Ui, data: &FrameData<'_>, state: SessionState, mark: &mut StateMark, level: Option<f32>) {
+    let size = match (theme::is_low(ui.ctx()), theme::is_compact(ui.ctx())) {
+        (true, _) => 2,
+        (false, true) => 1,
+        (false, false) => 0,
+    };
+    mark.show(ui, state, level, MARK_SIDES[size]);
+    let colour = state.colour(ui.visuals());
+    let word = bold(state.word(data.s, data.readings), WORD_SIZES[size]).color(colour);
+    let Some(detail) = (size == 0).then(|| detail(data, state)).flatten() else {
+        ui.set_min_width(MIN_WORD_WIDTH);
+        ui.add(Label::new(word).truncate());
+        return;
+    };
+    ui.allocate_ui_with_layout(vec2(ui.available_width(), MARK_SIDES[0]), egui::Layout::top_down(egui::Align::Min), |ui| {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        ui.add(Label::new(word).truncate());
+        ui.add(Label::new(RichText::new(detail).small().weak()).truncate());
     });
 }
 
-/// Returns the session's state as text and colour: the first of these that applies: ended, input lost, paused, loading, late,
-/// speaking, replying, quiet, listening.
-fn state(data: &FrameData<'_>, visuals: &egui::Visuals, window_width: f32) -> (String, Color32) {
-    let (s, t, readings, colours) = (data.s, data.transcript, data.readings, theme::states(visuals));
-    if t.finished {
-        (s.ended.into(), colours.fault)
-    } else if t.input() == InputState::Lost {
-        (s.no_input.into(), colours.fault)
-    } else if t.is_paused() {
-        (s.paused.into(), colours.fault)
-    } else if readings.loading {
-        (s.loading.into(), colours.quiet)
-    } else if readings.lag_secs > LATE_SECS {
-        (fill(s.behind, format_args!("{:.0}", readings.lag_secs)), colours.fault)
-    } else if t.speaking.is_some() {
-        (s.speaking.into(), colours.replying)
-    } else if readings.replying {
-        (s.replying.into(), colours.replying)
-    } else if let Some(since) = t.quiet_since {
-        let narrow = window_width < NARROW_STATE;
-        (if narrow { s.quiet_short.to_owned() } else { fill(s.quiet, data.time(since)) }, colours.quiet)
-    } else {
-        (s.listening.into(), colours.listening)
+/// Returns a sentence on the state, where there is one to say.
+fn detail(data: &FrameData<'_>, state: SessionState) -> Option<String> {
+    let (s, t) = (data.s, data.transcript);
+    match state {
+        SessionState::Quiet => t.quiet_since.map(|since| fill(s.since, data.time(since))),
+        SessionState::Paused => Some(s.paused_detail.to_owned()),
+        _ => None,
     }
-}
-
-fn meter_ui(ui: &mut Ui, s: &Strings, reading: Option<LevelReading>, advice: LevelAdvice) {
-    let colours = theme::states(ui.visuals());
-    let hint = advice_text(s, advice).unwrap_or(s.level);
-    let (rect, response) = ui.allocate_exact_size(vec2(meter_width(ui.ctx().content_rect().width()), HEIGHT), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, hint));
-    let share = reading.map_or(0.0, |reading| ((reading.dbfs - METER_FLOOR_DBFS) / -METER_FLOOR_DBFS).clamp(0.0, 1.0));
-    for bar in 0..BARS {
-        let x = rect.left() + (bar as f32 + 0.5) * rect.width() / BARS as f32;
-        let lit = share * BARS as f32 > bar as f32;
-        let colour = match advice {
-            _ if !lit => ui.visuals().widgets.inactive.weak_bg_fill,
-            LevelAdvice::TooLoud => colours.fault,
-            _ => colours.listening,
-        };
-        let height = BAR_HEIGHTS[0] + (BAR_HEIGHTS[1] - BAR_HEIGHTS[0]) * bar as f32 / BARS as f32;
-        let bar = egui::Rect::from_center_size(egui::pos2(x, rect.center().y), vec2(BAR_WIDTH, height));
-        ui.painter().rect_filled(bar, theme::RADIUS_BAR, colour);
-    }
-    response.on_hover_text(hint);
 }
 
 /// Paints the first words of the advice on the input level, up to the colon, with the full text as a tooltip. Paints nothing for
@@ -183,7 +184,7 @@ fn meter_ui(ui: &mut Ui, s: &Strings, reading: Option<LevelReading>, advice: Lev
 pub(super) fn advice_ui(ui: &mut Ui, s: &Strings, advice: LevelAdvice) {
     if let Some(text) = advice_text(s, advice) {
         let words = text.split([':', '：']).next().unwrap_or(text);
-        ui.label(RichText::new(words).color(theme::states(ui.visuals()).fault).small()).on_hover_text(text);
+        ui.label(RichText::new(words).color(Palette::of(ui.visuals()).urgent)).on_hover_text(text);
     }
 }
 
@@ -193,8 +194,4 @@ const fn advice_text(s: &Strings, advice: LevelAdvice) -> Option<&'static str> {
         LevelAdvice::TooLoud => Some(s.clipping),
         LevelAdvice::TooQuiet => Some(s.too_quiet),
     }
-}
-
-const fn meter_width(window_width: f32) -> f32 {
-    if window_width < NARROW_STATE { SHORT_METER_WIDTH } else { METER_WIDTH }
 }

@@ -1,9 +1,12 @@
-//! The decision strip: one column per chunk (0.4 s), one row per mode. Dots are chunks to which a mode only listened.
+//! The decision rows below the ribbon: one column per chunk (0.4 s), one row per mode. Dots are chunks to which a mode only
+//! listened.
 
-use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Role, Sense, Ui, Vec2, Visuals, WidgetInfo, pos2};
+use egui::{Align2, FontId, Painter, Pos2, Rect, Role, Sense, Ui, Vec2, Visuals, WidgetInfo, pos2};
 
 use super::frame::FrameData;
 use super::panels::PanelsState;
+use super::ribbon::now;
+use super::state_mark::hatch;
 use super::strings::{Strings, fill, fill_all};
 use super::theme;
 use crate::protocol::{Panel, ReplyId};
@@ -14,8 +17,6 @@ use crate::transcript::{DecisionKind, DecisionTick, SpeechLine, Transcript};
 const ROW: f32 = 18.0;
 /// Height of a row of the decision strip in a compact window, in points.
 const COMPACT_ROW: f32 = 13.0;
-/// Height of a row of the decision strip in a low window, where the strip has neither names nor scale, in points.
-const LOW_ROW: f32 = 6.0;
 /// Width of a column of the decision strip, which stands for a chunk of sound, in points.
 const COLUMN: f32 = 9.0;
 /// Width of the names of the modes, before the first column of the decision strip, in points.
@@ -36,14 +37,10 @@ const DRAINED_RADIUS: f32 = 1.8;
 const DRAINED_LINE: f32 = 0.8;
 /// Half the height of the bar that shows the length of a reply, in a large or compact window, in points.
 const BAR_HALF: f32 = 2.0;
-/// Half the height of the bar that shows the length of a reply, in a low window, in points.
-const LOW_BAR_HALF: f32 = 1.0;
 /// Opacity of the bar of a reply that is not under the pointer, from 0 to 1.
 const BAR_DIM: f32 = 0.55;
 /// Radius of the corners of the bars of replies and of the marks of responses, in points.
 const MARK_RADIUS: f32 = 2.0;
-/// Radius of the corners of the areas in which the quiet gate was closed, in points.
-const QUIET_RADIUS: f32 = 3.0;
 /// Space above and below the mark of a response within its row, in points.
 const MARK_GAP: f32 = 3.0;
 /// Smallest half height of the mark of a response, in points.
@@ -52,60 +49,59 @@ const MIN_MARK_HALF: f32 = 2.5;
 /// The mapping from stream time to the horizontal position in the decision strip. The strip's last column is the chunk that ends at
 /// `now`.
 #[derive(Clone, Copy)]
-struct TimeScale {
+pub(super) struct TimeScale {
     /// Left edge of the columns, in points.
-    left: f32,
+    pub(super) left: f32,
     /// Right edge of the newest column, in points.
-    right: f32,
-    /// Bottom edge of the rows, above the time scale, in points.
-    bottom: f32,
-    now: StreamTime,
+    pub(super) right: f32,
+    pub(super) now: StreamTime,
     /// Height of a row, in points.
-    row_height: f32,
+    pub(super) row_height: f32,
+    /// Width of a column, in points.
+    pub(super) column: f32,
 }
 
 impl TimeScale {
     /// Returns the horizontal middle, in points, of the column of the chunk that ends at `at`; `None` if the column lies to the left
     /// of the strip.
-    fn x(&self, at: StreamTime) -> Option<f32> {
+    pub(super) fn x(&self, at: StreamTime) -> Option<f32> {
         let columns = (self.now.0 - at.0) as f32 / CHUNK_SAMPLES as f32;
-        let x = self.right - (columns + 0.5) * COLUMN;
+        let x = self.right - (columns + 0.5) * self.column;
         (x > self.left).then_some(x)
+    }
+
+    /// Returns the left and right ends of the stretches on the screen in which the quiet gate was closed.
+    pub(super) fn quiets(self, t: &Transcript) -> impl Iterator<Item = (f32, f32)> {
+        let current = t.quiet_since.map(|since| (since, self.now));
+        t.quiets.iter().copied().chain(current).filter_map(move |(from, to)| {
+            let (left, right) = (self.x(from).unwrap_or(self.left), self.x(to)?);
+            (right > left).then_some((left, right))
+        })
     }
 }
 
-/// Paints the decision strip: the newest decisions of each active mode, with tooltips. A click on a decision scrolls the panel of
-/// the decision's mode to the reply, or to the line of the decision's time.
+/// Paints the rows: the newest decisions of each mode, with tooltips. A click on a decision scrolls the panel of the decision's mode
+/// to the reply, or to the line of the decision's time.
 pub(super) fn strip_ui(ui: &mut Ui, panels: &mut PanelsState, data: &FrameData<'_>) {
     let (s, t) = (data.s, data.transcript);
-    let modes: Vec<&str> =
-        data.settings.modes.iter().map(|mode| mode.name.as_str()).filter(|name| t.modes.iter().any(|on| on == name)).collect();
-    let low = theme::is_low(ui.ctx());
-    let row_height = match (low, theme::is_compact(ui.ctx())) {
-        (true, _) => LOW_ROW,
-        (false, true) => COMPACT_ROW,
-        (false, false) => ROW,
-    };
-    let (names, foot) = if low { (0.0, 0.0) } else { (NAMES, SCALE) };
-    let size = Vec2::new(ui.available_width().max(0.0), row_height * modes.len().max(1) as f32 + foot);
+    // A row for each mode, on or off: switching one moves nothing.
+    let modes: Vec<&str> = data.settings.modes.iter().map(|mode| mode.name.as_str()).collect();
+    let row_height = if theme::is_compact(ui.ctx()) { COMPACT_ROW } else { ROW };
+    let size = Vec2::new(ui.available_width().max(0.0), row_height * modes.len().max(1) as f32 + SCALE);
     let (area, response) = ui.allocate_exact_size(size, Sense::click());
-    let label = description(s, t, &modes);
-    response.widget_info(|| WidgetInfo::labeled(Role::Group, true, &label));
-    // While a reply is generated its lane stands still, but audio goes on.
-    let lag = (f64::from(data.readings.lag_secs) * f64::from(SAMPLE_RATE_HZ)) as u64;
-    let now = StreamTime::from_samples(t.now.0.0 + lag);
-    let scale = TimeScale { left: area.left() + names, right: area.right() - RIGHT_MARGIN, bottom: area.bottom() - foot, now, row_height };
+    response.widget_info(|| WidgetInfo::labeled(Role::Group, true, s.decision_rows));
+    let now = now(data);
+    let (left, right, bottom) = (area.left() + NAMES, area.right() - RIGHT_MARGIN, area.bottom() - SCALE);
+    let scale = TimeScale { left, right, now, row_height, column: COLUMN };
     let painter = ui.painter_at(area);
-    paint_quiet(&painter, area, scale, t, ui.visuals().faint_bg_color);
-    if !low {
-        paint_scale(&painter, area, scale, s, ui.visuals());
+    for (left, right) in scale.quiets(t) {
+        hatch(&painter, Rect::from_min_max(pos2(left, area.top()), pos2(right, bottom)), theme::states(ui.visuals()).quiet);
     }
+    paint_scale(&painter, area, scale, s, ui.visuals());
     for (n, mode) in modes.iter().enumerate() {
         let middle = area.top() + row_height * (n as f32 + 0.5);
-        if !low {
-            let font = FontId::proportional(theme::SMALL);
-            painter.text(pos2(area.left(), middle), Align2::LEFT_CENTER, s.mode(mode), font, ui.visuals().weak_text_color());
-        }
+        let font = FontId::proportional(theme::SMALL);
+        painter.text(pos2(area.left(), middle), Align2::LEFT_CENTER, s.mode(mode), font, ui.visuals().weak_text_color());
         for tick in t.strips.get(*mode).into_iter().flatten().rev() {
             let Some(x) = scale.x(tick.at) else { break };
             paint_tick(&painter, ui.visuals(), (tick, panels.hovered), pos2(x, middle), scale);
@@ -153,8 +149,7 @@ fn paint_tick(painter: &Painter, visuals: &Visuals, (tick, hovered): (&DecisionT
                 (None, None) => at.x,
             };
             let half_width = COLUMN / 2.0 - 1.0;
-            let half = if scale.row_height < COMPACT_ROW { LOW_BAR_HALF } else { BAR_HALF };
-            let bar = Rect::from_min_max(pos2(at.x - half_width, at.y - half), pos2(end + half_width, at.y + half));
+            let bar = Rect::from_min_max(pos2(at.x - half_width, at.y - BAR_HALF), pos2(end + half_width, at.y + BAR_HALF));
             painter.rect_filled(bar, MARK_RADIUS, colour.gamma_multiply(if is_hovered { 1.0 } else { BAR_DIM }));
             let half = (scale.row_height / 2.0 - MARK_GAP).max(MIN_MARK_HALF);
             let mark = Rect::from_center_size(at, 2.0 * Vec2::new(half_width, half));
@@ -163,8 +158,10 @@ fn paint_tick(painter: &Painter, visuals: &Visuals, (tick, hovered): (&DecisionT
     }
 }
 
-fn scroll_to_line(panels: &mut PanelsState, t: &Transcript, mode: &str, tick: &DecisionTick) {
+/// Scrolls the panels to the line of a decision of the mode `mode`.
+pub(super) fn scroll_to_line(panels: &mut PanelsState, t: &Transcript, mode: &str, tick: &DecisionTick) {
     panels.tab = t.panel_of(mode);
+    panels.stream.scroll_to(t, t.panel_of(mode), tick);
     match t.panel_of(mode) {
         Panel::Conversation => {
             if let Some(n) = t.replies.iter().position(|r| Some(r.id) == tick.reply) {
@@ -179,7 +176,7 @@ fn scroll_to_line(panels: &mut PanelsState, t: &Transcript, mode: &str, tick: &D
 }
 
 /// Returns the tooltip of a decision in the strip: time, input level, mode, kind of decision, and the text that the mode has written.
-fn tooltip(data: &FrameData<'_>, mode: &str, tick: &DecisionTick, now: StreamTime) -> String {
+pub(super) fn tooltip(data: &FrameData<'_>, mode: &str, tick: &DecisionTick, now: StreamTime) -> String {
     let s = data.s;
     let decision = match tick.kind {
         DecisionKind::Silent => s.stayed_silent,
@@ -191,18 +188,6 @@ fn tooltip(data: &FrameData<'_>, mode: &str, tick: &DecisionTick, now: StreamTim
     let level = data.meters.level_at(tick.at).filter(|level| level.is_finite());
     let level = level.map_or_else(String::new, |level| format!(" · {level:.0} dBFS"));
     format!("{} · {}{level}\n{}: {decision}{gap}{text}", data.time(tick.at), s.ago(tick.at, now), s.mode(mode))
-}
-
-/// Paints the areas of the decision strip in which the quiet gate was closed, in `colour`.
-fn paint_quiet(painter: &Painter, area: Rect, scale: TimeScale, t: &Transcript, colour: Color32) {
-    let current = t.quiet_since.map(|since| (since, scale.now));
-    for (from, to) in t.quiets.iter().copied().chain(current) {
-        let Some(right) = scale.x(to) else { continue };
-        let left = scale.x(from).unwrap_or(scale.left);
-        if right > left {
-            painter.rect_filled(Rect::from_min_max(pos2(left, area.top()), pos2(right, scale.bottom)), QUIET_RADIUS, colour);
-        }
-    }
 }
 
 /// Returns the name of the mode and the decision at the point `at` of the strip: the decision in the column there, else the decision
@@ -239,7 +224,7 @@ fn text_of<'a>(mode: &str, tick: &DecisionTick, t: &'a Transcript) -> &'a str {
 }
 
 /// Returns the name of the decision strip for screen readers, which tells the numbers of responses and decisions of each mode.
-fn description(s: &Strings, t: &Transcript, modes: &[&str]) -> String {
+pub(super) fn description(s: &Strings, t: &Transcript, modes: &[&str]) -> String {
     let of_mode = |mode: &&str| {
         let ticks = t.strips.get(*mode);
         let responses = ticks.into_iter().flatten().filter(|tick| tick.kind == DecisionKind::Respond).count();

@@ -3,7 +3,9 @@
 
 use egui::{Key, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
-use super::strings::Strings;
+use super::controls::Control;
+use super::icons::Icon;
+use super::strings::{Strings, fill};
 use super::theme;
 
 /// Height assumed for a line of a list that was never on the screen, in points.
@@ -20,10 +22,12 @@ const TARGET_SHARE: f32 = 1.0 / 3.0;
 const EPSILON: f32 = 0.01;
 /// Largest change of a list's total height that needs no repaint, in points.
 const REPAINT_CHANGE: f32 = 0.5;
-/// Width and height of the button that scrolls a list to its end, in points.
-const JUMP_SIZE: [f32; 2] = [140.0, 28.0];
 /// Distance of the middle of the button that scrolls a list to its end from the list's bottom, in points.
-const JUMP_BOTTOM: f32 = 22.0;
+const JUMP_BOTTOM: f32 = 24.0;
+/// Height of the shade behind the button that scrolls a list to its end, in points.
+const SHADE: f32 = 56.0;
+/// Largest number of lines that fade in at once: more of them are no news, but a history.
+const MAX_FADES: usize = 4;
 
 /// The state of a virtual list between frames: the heights of the lines, measured or assumed, and the scroll position.
 #[derive(Debug)]
@@ -39,6 +43,12 @@ pub(super) struct VirtualList {
     /// Scroll offset of the list's end in the previous frame, in points.
     end: f32,
     growth: ListGrowth,
+    /// Number of lines in the previous frame.
+    count: usize,
+    /// Number of lines when the list was last at its end.
+    seen: usize,
+    /// Lines that fade in: index, and time of egui at which the line came, in seconds.
+    fades: Vec<(usize, f64)>,
 }
 
 /// The kind of growth of a list, which decides whether the list scrolls by itself.
@@ -52,7 +62,17 @@ enum ListGrowth {
 
 impl Default for VirtualList {
     fn default() -> Self {
-        Self { tops: vec![0.0], follows_end: true, target: None, offset: 0.0, end: 0.0, growth: ListGrowth::Growing }
+        Self {
+            tops: vec![0.0],
+            follows_end: true,
+            target: None,
+            offset: 0.0,
+            end: 0.0,
+            growth: ListGrowth::Growing,
+            count: 0,
+            seen: 0,
+            fades: Vec::new(),
+        }
     }
 }
 
@@ -71,6 +91,7 @@ impl VirtualList {
     /// `name` is the list's name for screen readers.
     pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, name: &str, count: usize, mut line: impl FnMut(&mut Ui, usize)) {
         self.fit(count);
+        self.note_new_lines(ui, count);
         let height = ui.available_height();
         self.handle_keys(ui, name, height);
         let area = ScrollArea::vertical().id_salt(name).auto_shrink(false);
@@ -93,9 +114,23 @@ impl VirtualList {
         if (self.total() - before).abs() > REPAINT_CHANGE {
             ui.ctx().request_repaint();
         }
-        if !self.follows_end && self.growth == ListGrowth::Growing {
+        if self.follows_end {
+            self.seen = count;
+        } else if self.growth == ListGrowth::Growing {
             self.jump_button_ui(ui, s, output.inner_rect);
         }
+    }
+
+    /// Notes the lines that have come since the previous frame, to let them fade in.
+    fn note_new_lines(&mut self, ui: &Ui, count: usize) {
+        let now = ui.input(|i| i.time);
+        self.fades.retain(|(_, since)| now - since < f64::from(theme::FADE_SECS));
+        let new = self.count..count;
+        if theme::moves(ui) && self.growth == ListGrowth::Growing && (1..=MAX_FADES).contains(&new.len()) {
+            self.fades.extend(new.map(|n| (n, now)));
+        }
+        self.count = count;
+        self.seen = self.seen.min(count);
     }
 
     fn total(&self) -> f32 {
@@ -116,6 +151,10 @@ impl VirtualList {
         while n < count && self.tops[n] < visible.max.y {
             let rect = Rect::from_min_size(pos2(left, top + self.tops[n]), vec2(width - theme::EDGE, f32::INFINITY));
             let mut row = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(n));
+            if let Some((_, since)) = self.fades.iter().find(|(line, _)| *line == n) {
+                row.multiply_opacity(((ui.input(|i| i.time) - since) as f32 / theme::FADE_SECS).clamp(0.0, 1.0));
+                ui.ctx().request_repaint();
+            }
             line(&mut row, n);
             let change = self.tops[n] + row.min_rect().height() + GAP - self.tops[n + 1];
             n += 1;
@@ -160,11 +199,32 @@ impl VirtualList {
     }
 
     fn jump_button_ui(&mut self, ui: &mut Ui, s: &Strings, inside: Rect) {
-        let rect = Rect::from_center_size(pos2(inside.center().x, inside.bottom() - JUMP_BOTTOM), JUMP_SIZE.into());
-        let button = egui::Button::new(s.jump).fill(ui.visuals().window_fill).stroke(ui.visuals().widgets.noninteractive.bg_stroke);
-        if ui.put(rect, button).clicked() {
+        let new = self.count.saturating_sub(self.seen);
+        let text = if new == 0 { s.jump.to_owned() } else { fill(s.new_lines, new) };
+        let control = Control::new(Icon::ArrowDown, &text);
+        let ground = ui.visuals().panel_fill;
+        let shade = inside.with_min_y(inside.bottom() - SHADE);
+        ui.painter().add(fading(shade, ground));
+        let size = vec2(control.width(ui), ui.spacing().interact_size.y);
+        let rect = Rect::from_center_size(pos2(inside.center().x, inside.bottom() - JUMP_BOTTOM), size);
+        let clicked = ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| control.show(ui).clicked()).inner;
+        if clicked {
             self.target = Some(usize::MAX);
             ui.ctx().request_repaint();
         }
     }
+}
+
+/// Returns an area that is transparent at its top and has the colour `ground` at its bottom.
+fn fading(area: Rect, ground: egui::Color32) -> egui::Shape {
+    let mut mesh = egui::Mesh::default();
+    let clear = egui::Color32::TRANSPARENT;
+    for (corner, colour) in
+        [(area.left_top(), clear), (area.right_top(), clear), (area.right_bottom(), ground), (area.left_bottom(), ground)]
+    {
+        mesh.colored_vertex(corner, colour);
+    }
+    mesh.add_triangle(0, 1, 2);
+    mesh.add_triangle(0, 2, 3);
+    egui::Shape::mesh(mesh)
 }

@@ -5,16 +5,23 @@ use egui::Ui;
 use super::actions::{Action, Actions};
 use super::alerts::DoNotDisturb;
 use super::frame::FrameData;
+use super::icons::{self, Icon};
 use super::strings::Strings;
-use crate::protocol::{Command, Speak, VoiceSettings};
+use crate::protocol::{Command, Speak, VoiceChoice, VoiceSettings};
 use crate::transcript::Reply;
 
 /// Paints the voice menu: the choice of which replies are spoken, "Do not disturb", a button that repeats the last reply, and a
 /// button that stops the speech.
 pub(super) fn voice_menu_ui(ui: &mut Ui, data: &FrameData<'_>, do_not_disturb: DoNotDisturb, actions: &mut Actions) {
     let (s, t) = (data.s, data.transcript);
-    let menu = ui.menu_button(s.voice, |ui| {
+    let (icon, hint) = look(s, data.settings.voice, do_not_disturb);
+    let button = icons::button(ui, icon, s.voice, hint);
+    egui::Popup::menu(&button).close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
         speak_ui(ui, s, data.settings.voice, actions);
+        let muted = data.settings.voice.speak == Speak::Asked;
+        if ui.button(if muted { s.unmute_voice } else { s.mute }).clicked() {
+            actions.push(Action::ToggleMute);
+        }
         ui.separator();
         let mut undisturbed = do_not_disturb == DoNotDisturb::On;
         if ui.checkbox(&mut undisturbed, s.do_not_disturb).on_hover_text(s.do_not_disturb_hint).clicked() {
@@ -33,7 +40,15 @@ pub(super) fn voice_menu_ui(ui: &mut Ui, data: &FrameData<'_>, do_not_disturb: D
             ui.close();
         }
     });
-    menu.response.on_hover_text(s.voice);
+}
+
+/// Returns icon and tooltip of the voice: spoken, spoken if urgent, or silent.
+const fn look(s: &Strings, voice: VoiceSettings, do_not_disturb: DoNotDisturb) -> (Icon, &'static str) {
+    match (voice.voice, do_not_disturb, voice.speak) {
+        (VoiceChoice::None, ..) | (_, DoNotDisturb::On, _) | (.., Speak::Asked) => (Icon::VoiceOff, s.voice_muted),
+        (.., Speak::Urgent) => (Icon::VoiceLow, s.voice_urgent),
+        (.., Speak::Always) => (Icon::Voice, s.voice_on),
+    }
 }
 
 /// Paints the choice between speaking all replies, urgent ones only, or only when asked.
