@@ -5,8 +5,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hearken::config::{Cli, Paths, Request, Settings, Stdout};
-#[cfg(feature = "window")]
-use hearken::config::{StartState, WindowPrefs};
 use hearken::console::Completion;
 use hearken::error::{ErrorKind, Result};
 use hearken::{bench, doctor, engine, eval, headless, history, hub, trace};
@@ -44,17 +42,8 @@ fn run(cli: Cli) -> Result<Completion> {
 
 #[cfg(feature = "window")]
 fn window(settings: Settings) -> Result<()> {
-    let mut settings = hearken::ui::resumed_settings(settings);
-    if !WindowPrefs::read(&settings.paths).0.welcomed {
-        // Nothing is captured before the first card was answered.
-        settings.start = StartState::Paused;
-    }
-    let mut problems = Vec::new();
-    let instance = hearken::ui::SingleInstance::claim(&settings.paths).unwrap_or_else(|error| {
-        // A folder that cannot be written must not prevent the window.
-        problems.push(error);
-        Some(hearken::ui::SingleInstance::unlocked(&settings.paths))
-    });
+    let settings = hearken::ui::starting_settings(settings);
+    let (instance, problems) = hearken::ui::SingleInstance::claim_or_do_without(&settings.paths);
     match instance {
         Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone(), &problems), settings, &instance),
         None => Ok(()), // Another Hearken is running, and its window has come to the front.

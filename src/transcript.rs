@@ -230,14 +230,7 @@ impl Transcript {
             },
             Event::VoiceStarted { reply, .. } => self.speaking = Some(*reply),
             Event::VoiceFinished { .. } => self.speaking = None,
-            Event::Gate { at, open: true, .. } => {
-                if let Some(since) = self.quiet_since.take() {
-                    if self.quiets.len() == MAX_QUIETS {
-                        self.quiets.pop_front();
-                    }
-                    self.quiets.push_back((since, *at));
-                }
-            }
+            Event::Gate { at, open: true, .. } => self.end_quiet_period(*at),
             Event::Gate { at, open: false, .. } => self.quiet_since = Some(*at),
             Event::Paused { .. } => (self.paused, self.input_silent) = (true, false),
             Event::Resumed { .. } => self.paused = false,
@@ -254,6 +247,16 @@ impl Transcript {
             | Event::InputAudible { .. }
             | Event::ModelFailed { .. }
             | Event::Problem { .. } => self.apply_to_notices(event),
+        }
+    }
+
+    /// Ends the current quiet period, if any, at audio time `at`.
+    fn end_quiet_period(&mut self, at: StreamTime) {
+        if let Some(since) = self.quiet_since.take() {
+            if self.quiets.len() == MAX_QUIETS {
+                self.quiets.pop_front();
+            }
+            self.quiets.push_back((since, at));
         }
     }
 

@@ -82,7 +82,7 @@ use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
 use actions::{Action, Actions};
 use alerts::DoNotDisturb;
-pub use display_loss::resumed_settings;
+pub use display_loss::starting_settings;
 use empty_states::{EmptyState, empty_state, empty_state_ui};
 pub use file_dialog::{FileAnswer, FileQuestion};
 use first_minute::{FirstMinute, Progress};

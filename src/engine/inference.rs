@@ -337,7 +337,7 @@ impl InferenceThread {
             return;
         }
         if self.speech.is_busy() {
-            // What is heard may be Hearken's own voice.
+            // The speech may be Hearken's own.
             self.speech_watch.interrupt();
         }
         self.speech_watch.hear(chunk);

@@ -88,10 +88,9 @@ pub(super) struct HistoryWriter {
     header: Option<Event>,
     /// Session that events are added to; None until there is something to store.
     current: Option<CurrentSession>,
-    /// Numbers of the sessions in the database that hold events of the engine's running session; switching the history off and on
-    /// begins another.
+    /// Sessions in the database with events of the engine's running session: one for each time that the history was switched on.
     running: BTreeSet<i64>,
-    /// The transcript of the current session, waiting events included.
+    /// Transcript of the current session, waiting events included.
     transcript: Transcript,
     /// Events that are not stored yet, with their wall times in milliseconds since 1970.
     waiting: Vec<(i64, Event)>,
@@ -101,7 +100,7 @@ pub(super) struct HistoryWriter {
     recorded: u64,
     /// Deletions that wait for a recording to be completed, or failed and are tried again. Nothing is stored until they succeed.
     pending: PendingDeletions,
-    /// The failure that was reported last; None once storing works again.
+    /// Failure that was reported last; None once storing works again.
     reported: Option<Error>,
     /// Time of the next attempt to store; None if nothing waits.
     store_at: Option<Instant>,

@@ -85,13 +85,13 @@ impl ResumeState {
     }
 }
 
-/// Returns `settings`, unchanged after a normal start. If this process replaces a process that lost its display, a session that was
-/// paused starts paused, and the audio recording (`save_audio`) goes to a new file `NAME-2.wav`, `NAME-3.wav` …, so that the
-/// previous recording is kept.
+/// Returns `settings` as the session of a window starts with them: paused until the user has answered the welcome card, because nothing
+/// is captured before. If this process replaces a process that lost its display, a session that was paused starts paused too, and the
+/// audio recording (`save_audio`) goes to a new file `NAME-2.wav`, `NAME-3.wav` …, so that the previous recording is kept.
 #[must_use]
-pub fn resumed_settings(mut settings: Settings) -> Settings {
+pub fn starting_settings(mut settings: Settings) -> Settings {
     let resumed = ResumeState::from_environment();
-    if resumed.paused {
+    if resumed.paused || !WindowPrefs::read(&settings.paths).0.welcomed {
         settings.start = StartState::Paused;
     }
     if resumed.follows_a_loss()

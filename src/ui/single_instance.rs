@@ -55,10 +55,14 @@ impl SingleInstance {
         }
     }
 
-    /// Returns an instance without a lock, for a window that opens although no lock can be made; a second start opens another window.
+    /// Does the same as [`SingleInstance::claim`], but does without a lock that cannot be made, because the window opens whatever is wrong
+    /// with a folder; a second start then opens another window. Returns the errors as second value.
     #[must_use]
-    pub fn unlocked(paths: &Paths) -> Self {
-        Self { _lock: None, socket: paths.cache.join("window.sock") }
+    pub fn claim_or_do_without(paths: &Paths) -> (Option<Self>, Vec<Error>) {
+        match Self::claim(paths) {
+            Ok(claimed) => (claimed, Vec::new()),
+            Err(error) => (Some(Self { _lock: None, socket: paths.cache.join("window.sock") }), vec![error]),
+        }
     }
 
     /// Starts a thread that calls `raise` whenever Hearken is started again, with the address of the display of the second start,

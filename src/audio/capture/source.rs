@@ -300,7 +300,7 @@ impl CaptureSource {
                 if live.is_digital_silence(&self.raw) {
                     return self.lose("only exact zeros for 30 s", GapCause::Zeros, start, out);
                 }
-                // What the computer plays may be silent for hours.
+                // A computer may play nothing for hours.
                 if !is_monitor(live.stream.id())
                     && let Some(reported) = self.silence.observe(&self.raw, live.stream.rate_hz())
                 {

@@ -158,7 +158,7 @@ mod tests {
     fn level_of_speech_is_known_while_and_shortly_after_somebody_speaks() {
         let (mut watch, mut chunker) = (SpeechWatch::default(), Chunker::new());
         assert_eq!(watch.level_dbfs(chunker.now()), f32::NEG_INFINITY);
-        hear(&mut watch, &mut chunker, 8, None);
+        hear(&mut watch, &mut chunker, 3, None);
         assert!((-40.0..0.0).contains(&watch.level_dbfs(chunker.now())));
         let mut chunks = Vec::new();
         chunker.push(&[0.0; 15 * 16_000], &mut chunks);
