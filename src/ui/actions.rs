@@ -198,6 +198,13 @@ impl HearkenApp {
             }
             Action::Open(dialog) => self.open(dialog, ctx),
             Action::Toggle(dialog) => self.toggle(dialog, ctx),
+            promise => self.perform_promise(promise, ctx),
+        }
+    }
+
+    /// Carries out an intent on the conversation as a whole, or on the first card.
+    fn perform_promise(&mut self, action: Action, ctx: &egui::Context) {
+        match action {
             Action::DeleteConversation => self.session.delete_conversation(),
             Action::UndoDeletion => {
                 if self.session.undo_deletion() {
@@ -227,6 +234,7 @@ impl HearkenApp {
                 let on = self.session.data.transcript().modes.clone();
                 self.save(&SavedChoice::ModesOn(on));
             }
+            _ => {}
         }
     }
 
