@@ -246,7 +246,7 @@ impl HearkenApp {
             settings,
         };
         let faults = settings_problems(&app.settings.paths);
-        app.show_first_messages(&faults, resumed.follows_a_loss());
+        app.show_first_messages(&faults, resumed);
         if app.do_not_disturb == DoNotDisturb::On {
             app.send_voice();
         }

@@ -65,10 +65,10 @@ fn button(bench: &mut Bench, label: &str) {
 /// Clicks the button of the question before a deletion, once it can be clicked.
 fn confirm(bench: &mut Bench, label: &str) {
     let danger = |bench: &Bench| {
-        let keep = bench.harness.get_by_role_and_label(Role::Button, "Cancel").rect();
-        let buttons: Vec<_> = bench.harness.query_all_by_role_and_label(Role::Button, label).collect();
-        let beside = buttons.into_iter().find(|button| (button.rect().center().y - keep.center().y).abs() < 2.0);
-        beside.map(|button| (button.rect().center(), button.accesskit_node().is_disabled()))
+        let keep: Vec<_> = bench.harness.query_all_by_role_and_label(Role::Button, "Cancel").map(|button| button.rect()).collect();
+        let beside = |at: egui::Rect| keep.iter().any(|keep| (at.center().y - keep.center().y).abs() < 2.0);
+        let mut buttons = bench.harness.query_all_by_role_and_label(Role::Button, label);
+        buttons.find(|button| beside(button.rect())).map(|button| (button.rect().center(), button.accesskit_node().is_disabled()))
     };
     wait(bench, "enabled", |bench| danger(bench).is_some_and(|(_, disabled)| !disabled));
     let (at, _) = danger(bench).unwrap();
@@ -98,6 +98,7 @@ fn a_double_click_deletes_nothing() {
         for _ in 0..3 {
             click_at(&mut bench, at);
         }
+        bench.settle();
         let cancel = bench.harness.get_by_role_and_label(Role::Button, "Cancel");
         assert!(cancel.accesskit_node().is_focused(), "{opener}: the safe button has the focus");
         bench.press(Modifiers::NONE, Key::Escape);

@@ -211,12 +211,22 @@ impl HearkenApp {
             }
             Action::Open(dialog) => self.open(dialog, ctx),
             Action::Toggle(dialog) => self.toggle(dialog, ctx),
+            promise => self.perform_promise(&promise, ctx),
+        }
+    }
+
+    /// Brings the deleted conversation back, and says what cannot come back.
+    fn undo_deletion(&mut self) {
+        if self.session.undo_deletion() {
+            self.messages.show(Message::news(format!("{} {}", self.s.conversation_restored, self.s.conversation_restored_hint)));
+        }
+    }
+
+    /// Carries out an intent on the conversation as a whole, or on the first card.
+    fn perform_promise(&mut self, action: &Action, ctx: &egui::Context) {
+        match action {
             Action::DeleteConversation => self.session.delete_conversation(),
-            Action::UndoDeletion => {
-                if self.session.undo_deletion() {
-                    self.messages.show(Message::news(format!("{} {}", self.s.conversation_restored, self.s.conversation_restored_hint)));
-                }
-            }
+            Action::UndoDeletion => self.undo_deletion(),
             Action::NewConversation => {
                 self.session.engine.send(Command::Forget);
                 self.session.data.transcript().begin_conversation();
@@ -240,6 +250,7 @@ impl HearkenApp {
                 let on = self.session.data.transcript().modes.clone();
                 self.save(&SavedChoice::ModesOn(on));
             }
+            _ => {}
         }
     }
 

@@ -53,7 +53,8 @@ impl<T> Confirmation<T> {
             ui.add_space(theme::GROUP_GAP);
             ui.horizontal(|ui| {
                 let keep = ui.button(s.cancel);
-                if is_new {
+                // A click beside it takes the focus away.
+                if is_new || ui.memory(|m| m.focused().is_none()) {
                     keep.request_focus();
                 }
                 if keep.clicked() {

@@ -111,7 +111,7 @@ fn no_microphone_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu,
     title_ui(ui, s.no_input, s.plug_one_in);
     let mut buttons =
         vec![(s.choose_microphone.to_owned(), Action::Open(Dialog::Microphone)), (s.try_again.to_owned(), Action::RetryInput)];
-    // What the computer plays is listened to only where somebody asks for it.
+    // The loudspeaker is listened to only if somebody asks for it.
     if let Some(monitor) = devices.monitor(ui.ctx()) {
         let choice = DeviceChoice::Named(monitor.id);
         buttons.push((s.listen_to_computer.to_owned(), Action::ChooseDevice { direction: DeviceDirection::Input, choice }));

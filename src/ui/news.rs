@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::HearkenApp;
+use super::display_loss::ResumeState;
 use super::first_minute::phrases_hint;
 use super::messages::{Fix, HINT_TIME, Lasts, Level, Message, Topic};
 use super::strings::fill;
@@ -17,7 +18,7 @@ use crate::transcript::InputState;
 /// Largest number of hints in a session on speech that was not understood.
 const MAX_HINTS: u32 = 3;
 
-/// What the user has been told in this session, so that it is not said again.
+/// The things that the user was told in this session, so that they are not said again.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// True while the microphone delivers nothing but silence and the user was told.
@@ -156,7 +157,7 @@ impl HearkenApp {
     }
 
     /// Shows the messages of the start: faults in the settings, a model that is missing, a display that was lost.
-    pub(super) fn show_first_messages(&mut self, faults: &[String], was_lost: bool) {
+    pub(super) fn show_first_messages(&mut self, faults: &[String], resumed: ResumeState) {
         let s = self.s;
         for fault in faults {
             self.messages.show(Message::problem(s, Topic::File, ErrorKind::Settings, fault, None));
@@ -170,7 +171,7 @@ impl HearkenApp {
             let title = fill(s.model_fails, self.model_name(&self.settings.model));
             self.messages.show(Message::warning(Topic::Model, title, reason).with_fixes(&[Fix::Models]));
         }
-        if was_lost {
+        if resumed.follows_a_loss() {
             let title = if self.history_prefs.keep { s.display_back } else { s.display_back_unkept };
             self.messages.show(Message::warning(Topic::Display, title, "").with_fixes(&[Fix::History]));
         }

@@ -33,7 +33,7 @@ impl RunningSession {
         self.engine.send(Command::Forget);
         let (lines, events, until) = self.data.take_conversation(self.engine.meters().read().lag_secs);
         *lock(&self.deletion) = Some(PendingDeletion { lines, events, until, due: Instant::now() + UNDO_TIME });
-        // Where there is no thread, the next frame or the end of the session carries the deletion out.
+        // Without a thread, the next frame or the end of the session carries the deletion out.
         let session = Arc::downgrade(self);
         let _ = supervise::spawn("hearken-undo", move || {
             std::thread::sleep(UNDO_TIME);
