@@ -2,6 +2,7 @@
 
 use egui::{Button, CollapsingHeader, ProgressBar, RichText, Ui};
 
+use super::confirm::{Answer, Confirmation};
 use super::models_page::{ModelAction, ModelQuestion, share};
 use super::strings::{Strings, fill, fill_all};
 use super::theme;
@@ -57,7 +58,7 @@ impl CardView<'_> {
                     (None, Some(ModelQuestion::Licences { name, accepted, originals })) if *name == self.card.name => {
                         self.licences_ui(ui, accepted, originals)
                     }
-                    (None, Some(ModelQuestion::Remove { name })) if *name == self.card.name => self.remove_ui(ui),
+                    (None, Some(ModelQuestion::Remove(removal))) if removal.what == self.card.name => self.remove_ui(ui, removal),
                     (None, _) => {
                         self.end_ui(ui);
                         let facts = if matches!(self.card.state, ModelState::Ready { .. }) { self.ready_facts() } else { self.facts() };
@@ -165,7 +166,7 @@ impl CardView<'_> {
             }
             let removable = card.choice != ModelChoice::Starter && !matches!(card.state, ModelState::Absent) && card.download_bytes > 0;
             if removable && ui.add_enabled(!self.in_use, Button::new(s.remove)).clicked() {
-                clicked = Some(ModelAction::Ask(ModelQuestion::Remove { name: card.name.clone() }));
+                clicked = Some(ModelAction::Ask(ModelQuestion::Remove(Confirmation::new(card.name.clone()))));
             }
             clicked
         })
@@ -247,14 +248,13 @@ impl CardView<'_> {
         buttons.inner
     }
 
-    fn remove_ui(&self, ui: &mut Ui) -> Option<ModelAction> {
+    /// Paints the question before the files of the model are deleted. Returns the answer once there is one.
+    fn remove_ui(&self, ui: &Ui, removal: &mut Confirmation<String>) -> Option<ModelAction> {
         let s = self.s;
-        ui.label(fill(s.models_remove_ask, &self.card.title));
-        ui.horizontal_wrapped(|ui| {
-            let cancel = ui.button(s.cancel).clicked().then_some(ModelAction::Cancel);
-            cancel.or_else(|| ui.button(s.models_remove).clicked().then(|| ModelAction::Remove(self.card.name.clone())))
+        removal.show(ui, s, &fill(s.models_remove_ask, &self.card.title), s.models_remove).map(|answer| match answer {
+            Answer::Delete => ModelAction::Remove(self.card.name.clone()),
+            Answer::Keep => ModelAction::Cancel,
         })
-        .inner
     }
 
     /// Paints the four steps with the one of index `now` emphasised, and those before it ticked.

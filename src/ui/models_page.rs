@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use egui::{RichText, ScrollArea, Ui};
 
 use super::actions::{Action, Actions};
+use super::confirm::Confirmation;
 use super::dialogs::{Outcome, outcome_ui};
 use super::models_card::CardView;
 use super::models_worker::{ModelsReply, ModelsRequest, ModelsWorker};
@@ -54,8 +55,8 @@ pub(super) enum ModelQuestion {
         /// Choice to keep or remove the original weights after the download.
         originals: Originals,
     },
-    /// Confirmation that the files of the model `name` are to be deleted.
-    Remove { name: String },
+    /// Confirmation that the files of the model of this name are to be deleted.
+    Remove(Confirmation<String>),
 }
 
 /// An intent of the user on a model, from a button of its card.
