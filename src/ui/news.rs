@@ -1,6 +1,6 @@
 //! The news of engine and history, which become messages.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::HearkenApp;
 use super::display_loss::ResumeState;
@@ -17,10 +17,14 @@ use crate::transcript::InputState;
 
 /// Largest number of hints in a session on speech that was not understood.
 const MAX_HINTS: u32 = 3;
+/// Time for which a microphone that has delivered sound is silent before the user is told.
+const LATER_SILENCE: Duration = Duration::from_secs(60);
 
 /// The things that the user was told in this session, so that they are not said again.
 #[derive(Debug, Default)]
 pub(super) struct Told {
+    /// Time since which the microphone delivers nothing but silence; `None` while sound arrives.
+    silent_since: Option<Instant>,
     /// True while the microphone delivers nothing but silence and the user was told.
     silence: bool,
     /// Number of hints on speech that was not understood.
@@ -34,7 +38,7 @@ impl HearkenApp {
             self.take_event(event);
         }
         self.take_history_news(ctx);
-        self.show_state();
+        self.show_state(ctx);
         self.session.carry_out_due_deletion();
         match self.session.undo_left() {
             None => self.messages.clear(Topic::Deletion),
@@ -49,24 +53,31 @@ impl HearkenApp {
         }
     }
 
-    /// Shows the messages of states that last: a microphone that is silent, and no mode beside words.
-    fn show_state(&mut self) {
+    /// Shows the messages of states that last: a microphone that is silent, and no mode beside words. Silence after something was
+    /// heard is told later, because a microphone with noise suppression delivers nothing in every pause.
+    fn show_state(&mut self, ctx: &egui::Context) {
         let s = self.s;
-        let (silent, idle) = {
+        let (silent, has_words, idle) = {
             let t = self.session.data.transcript();
             let has_words = !t.rows.is_empty() || !t.replies.is_empty() || !t.sounds.is_empty();
-            (t.is_input_silent().then(|| t.source.clone()), t.modes.is_empty() && has_words)
+            (t.is_input_silent().then(|| t.source.clone()), has_words, t.modes.is_empty() && has_words)
         };
         match silent {
             None => {
-                self.told.silence = false;
+                (self.told.silence, self.told.silent_since) = (false, None);
                 self.messages.clear(Topic::Silence);
             }
             Some(_) if self.told.silence => {}
             Some(name) => {
-                self.told.silence = true;
-                let message = Message::warning(Topic::Silence, fill(s.input_silent, name), s.input_silent_hint);
-                self.messages.show(message.with_fixes(&[Fix::ChooseMicrophone]));
+                let since = *self.told.silent_since.get_or_insert_with(Instant::now);
+                let left = if has_words { LATER_SILENCE.saturating_sub(since.elapsed()) } else { Duration::ZERO };
+                if left.is_zero() {
+                    self.told.silence = true;
+                    let message = Message::warning(Topic::Silence, fill(s.input_silent, name), s.input_silent_hint);
+                    self.messages.show(message.with_fixes(&[Fix::ChooseMicrophone]));
+                } else {
+                    ctx.request_repaint_after(left);
+                }
             }
         }
         if idle {
