@@ -2,6 +2,7 @@
 
 use egui::{Id, Layout, RichText, Slider, Ui, vec2};
 
+use super::controls;
 use super::theme;
 use crate::history::places_of;
 
@@ -94,7 +95,7 @@ impl<'a> Rows<'a> {
 
     /// Paints a slider.
     pub(super) fn slider(&mut self, label: &str, help: &str, slider: Slider<'_>) {
-        self.row(label, help, |ui, id| drop(ui.add(slider).labelled_by(id)));
+        self.row(label, help, |ui, id| drop(controls::slider(ui, slider).labelled_by(id)));
     }
 
     /// Paints a button. Returns true if the user has clicked it in this frame.

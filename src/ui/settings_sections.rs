@@ -6,6 +6,7 @@ use std::time::Instant;
 use egui::{Button, RichText, Slider, Ui};
 
 use super::actions::{Action, Actions, Dialog};
+use super::controls;
 use super::device_menu::DeviceMenu;
 use super::file_dialog::FileQuestion;
 use super::frame::FrameData;
@@ -13,7 +14,7 @@ use super::settings_rows::Rows;
 use super::strings::fill;
 use super::{captions, theme, welcome};
 use crate::audio::DeviceDirection;
-use crate::config::prefs::{CaptionPrefs, ThemeChoice, UiLanguage, ZOOMS};
+use crate::config::prefs::{CaptionPrefs, Motion, ThemeChoice, UiLanguage, ZOOMS};
 use crate::config::{HistoryPrefs, WindowPrefs};
 use crate::protocol::models::ModelCard;
 use crate::protocol::{Command, EchoChoice, Interrupt, ModelChoice, ReplyId, Speak, Switch, VoiceChoice};
@@ -43,7 +44,7 @@ pub(super) fn general_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, prefs: &mut 
     rows.row(s.text_size, s.zoom_help, |ui, id| {
         let mut percent = dragged_zoom.unwrap_or(ui.ctx().zoom_factor()) * 100.0;
         let range = ZOOMS.0 * 100.0..=ZOOMS.1 * 100.0;
-        let slider = ui.add(Slider::new(&mut percent, range).step_by(ZOOM_STEP * 100.0).suffix(" %")).labelled_by(id);
+        let slider = controls::slider(ui, Slider::new(&mut percent, range).step_by(ZOOM_STEP * 100.0).suffix(" %")).labelled_by(id);
         let zoom = (percent / 10.0).round() / 10.0;
         *dragged_zoom = slider.dragged().then_some(zoom);
         if slider.drag_stopped() || slider.changed() && !slider.dragged() {
@@ -56,6 +57,8 @@ pub(super) fn general_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, prefs: &mut 
         }
     });
     prefs.theme = theme;
+    let motions = [(Motion::On, s.motion_on), (Motion::Off, s.motion_off)];
+    rows.choice(s.motion, s.motion_help, &mut prefs.motion, &motions);
     rows.note(&fill(s.settings_file, data.settings.paths.settings_file().display()));
 }
 
@@ -107,7 +110,7 @@ pub(super) fn voice_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, dragged_speed:
     });
     rows.row(s.voice_speed, "", |ui, id| {
         let mut speed = dragged_speed.unwrap_or(voice.speed);
-        let slider = ui.add(Slider::new(&mut speed, SPEEDS).step_by(SPEED_STEP)).labelled_by(id);
+        let slider = controls::slider(ui, Slider::new(&mut speed, SPEEDS).step_by(SPEED_STEP)).labelled_by(id);
         *dragged_speed = slider.dragged().then_some(speed);
         if dragged_speed.is_none() {
             voice.speed = speed;
@@ -160,7 +163,7 @@ pub(super) fn privacy_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, prefs: &mut 
     if prefs.days > 0 {
         rows.row(s.keep_days, "", |ui, id| {
             let slider = Slider::new(&mut prefs.days, HISTORY_DAYS).logarithmic(true);
-            ui.add_enabled(keep, slider).labelled_by(id);
+            ui.add_enabled_ui(keep, |ui| drop(controls::slider(ui, slider).labelled_by(id)));
         });
     }
     rows.row(s.keep_audio, s.keep_audio_help, |ui, id| {

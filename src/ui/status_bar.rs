@@ -78,7 +78,11 @@ impl StatusBar {
     fn rows_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, state: SessionState, controls: &mut Controls<'_>) {
         let Self { level, advice, mark, devices, .. } = self;
         let passes_gate = data.is_capturing() && data.transcript.quiet_since.is_none();
-        let reading = passes_gate.then_some(LevelReading { dbfs: data.readings.level_dbfs, peak: data.readings.peak });
+        let reading = passes_gate.then_some(LevelReading {
+            dbfs: data.readings.level_dbfs,
+            peak: data.readings.peak,
+            speech_dbfs: data.readings.speech_dbfs,
+        });
         *advice = level.update(reading, Instant::now());
         let level = reading.map(|reading| share_of_level(reading.dbfs));
         let mut inputs = (controls, devices, mark);

@@ -102,7 +102,7 @@ strings! {
     nothing_on_state, since, paused_detail, title_state, title_listening, title_paused, title_no_input, title_ended,
     title_nothing_on, title_urgent, urgent_word, no_alarm, eagerness_low, eagerness_normal, eagerness_high, eagerness_fine,
     computer_audio, voice_on, voice_urgent, voice_muted, mute, unmute_voice, view_conversation, view_columns, show_decisions,
-    hide_decisions, decision_rows, nearness, turn_on_mode, new_lines, privacy_hint,
+    hide_decisions, decision_rows, nearness, turn_on_mode, new_lines, motion, motion_help, motion_on, motion_off, privacy_hint,
     interrupt, interrupt_hint, echo, echo_auto, echo_on, echo_off, noise_suppression, automatic_gain, untouched,
     new_conversation, new_conversation_hint, conversation_rule, conversation_begun, delete_conversation, delete_conversation_hint,
     conversation_deleted, conversation_going, conversation_restored, conversation_restored_hint, undo,
