@@ -176,7 +176,6 @@ pub struct HearkenApp {
     panels: panels::PanelsState,
     captions: captions::CaptionsWindow,
     pill: pill::Pill,
-    tray: tray::Tray,
     background: background::Background,
     /// Open export dialog; `None` while closed.
     export: Option<export_dialog::ExportDialog>,
@@ -229,8 +228,7 @@ impl HearkenApp {
         let mut app = Self {
             captions: captions::CaptionsWindow::new(link.clone(), &prefs.captions, s),
             pill: pill::Pill::new(link, prefs.pill_place, s),
-            tray,
-            background: background::Background::default(),
+            background: background::Background::new(tray),
             session,
             saved_prefs: prefs.clone(),
             prefs,
@@ -332,7 +330,6 @@ impl HearkenApp {
             history_prefs: &mut self.history_prefs,
             captions_open: &mut self.captions.open,
             background: &mut self.background,
-            tray: &self.tray,
             devices: &mut self.bar.devices,
             kept: &kept,
             larger_model: self.models.larger_model(),
@@ -350,11 +347,7 @@ impl HearkenApp {
         // The middle says the same in larger letters.
         let said = (empty == Some(EmptyState::WithoutInput)).then_some(messages::Topic::Input);
         self.messages.ui(ui, self.s, below, said, actions);
-        // Nothing moves while the gate is closed, so nothing is painted until the next event.
-        let has_sound = data.is_capturing() && transcript.quiet_since.is_none() && !transcript.model.is_empty();
-        if has_sound || readings.loading {
-            ui.ctx().request_repaint_after(if theme::moves(ui) { theme::MOVE_INTERVAL } else { METER_INTERVAL });
-        }
+        request_next_frame(ui, &data);
     }
 
     /// Saves changed preferences on the disk, but only while no mouse button is down: a slider that is dragged passes values that
@@ -372,10 +365,19 @@ impl HearkenApp {
         if self.prefs != self.saved_prefs {
             self.saved_prefs = self.prefs.clone();
             self.s = strings::table(self.prefs.language);
-            self.tray.set_strings(self.s);
+            self.background.tray.set_strings(self.s);
             self.update_alerts();
             self.report_unsaved(self.prefs.save(&self.settings.paths));
         }
+    }
+}
+
+/// Requests the frame that shows the next level while something moves. While the gate is closed nothing does, so nothing is painted
+/// until the next event.
+fn request_next_frame(ui: &egui::Ui, data: &FrameData<'_>) {
+    let has_sound = data.is_capturing() && data.transcript.quiet_since.is_none() && !data.transcript.model.is_empty();
+    if has_sound || data.readings.loading {
+        ui.ctx().request_repaint_after(if theme::moves(ui) { theme::MOVE_INTERVAL } else { METER_INTERVAL });
     }
 }
 

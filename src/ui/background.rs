@@ -24,8 +24,9 @@ const TRAY_LIMIT: Duration = Duration::from_secs(20);
 const QUESTION_WIDTH: f32 = 420.0;
 
 /// The state of closing between frames.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Background {
+    pub(super) tray: Tray,
     /// True while the window asks what closing means.
     asking: bool,
     /// True once the user has quit, so that the next request to close is carried out.
@@ -39,13 +40,13 @@ pub(super) struct Background {
 impl HearkenApp {
     /// Counts the tray icon as shown, although no tray shows it; for tests.
     pub fn pretend_tray(&self) {
-        self.tray.pretend_shown();
+        self.background.tray.pretend_shown();
     }
 
     /// Carries out the commands of the tray, and a request to close the window. Returns true while the window is hidden, so that
     /// nothing of it is to be painted.
     pub(super) fn run_in_background(&mut self, ui: &Ui) -> bool {
-        for command in self.tray.take_commands() {
+        for command in self.background.tray.take_commands() {
             match command {
                 TrayCommand::ToggleCaptions => self.captions.open = !self.captions.open,
                 TrayCommand::Quit => self.quit(ui.ctx()),
@@ -59,7 +60,7 @@ impl HearkenApp {
 
     /// Ends Hearken, hides its window or asks, as the user has chosen. Without a tray, and before the first card is read, it ends.
     fn decide_closing(&mut self, ctx: &egui::Context) {
-        if self.background.quitting || !self.tray.is_shown() || !self.prefs.welcomed {
+        if self.background.quitting || !self.background.tray.is_shown() || !self.prefs.welcomed {
             return;
         }
         match self.prefs.on_close {
@@ -127,10 +128,14 @@ impl HearkenApp {
 }
 
 impl Background {
+    pub(super) const fn new(tray: Tray) -> Self {
+        Self { tray, asking: false, quitting: false, autostart: None, failed: None }
+    }
+
     /// Paints the settings: the meaning of closing, where a tray is, and the start with the session.
-    pub(super) fn settings_ui(&mut self, rows: &mut Rows<'_>, data: &FrameData<'_>, on_close: &mut OnClose, tray: &Tray) {
+    pub(super) fn settings_ui(&mut self, rows: &mut Rows<'_>, data: &FrameData<'_>, on_close: &mut OnClose) {
         let (s, paths) = (data.s, &data.settings.paths);
-        if tray.is_shown() {
+        if self.tray.is_shown() {
             let choices = [(OnClose::Ask, s.close_asks), (OnClose::Tray, s.close_keeps), (OnClose::Quit, s.close_quits)];
             rows.choice(s.close_label, "", on_close, &choices);
         }

@@ -12,7 +12,6 @@ use super::frame::FrameData;
 use super::mode_editor::ModeEditor;
 use super::settings_rows::Rows;
 use super::strings::Strings;
-use super::tray::Tray;
 use super::{settings_about, settings_sections, sheet, theme};
 use crate::config::{HistoryPrefs, WindowPrefs};
 use crate::protocol::models::ModelCard;
@@ -114,7 +113,6 @@ pub(super) struct SettingsInputs<'a> {
     pub(super) captions_open: &'a mut bool,
     /// Closing to the tray, and the start with the session.
     pub(super) background: &'a mut Background,
-    pub(super) tray: &'a Tray,
     pub(super) devices: &'a mut DeviceMenu,
     /// Text of the footer on how the history is kept.
     pub(super) kept: &'a str,
@@ -263,7 +261,7 @@ fn section_ui(
     match section {
         SettingsSection::General => {
             settings_sections::general_ui(rows, data, inputs.prefs, &mut state.dragged_zoom);
-            inputs.background.settings_ui(rows, data, &mut inputs.prefs.on_close, inputs.tray);
+            inputs.background.settings_ui(rows, data, &mut inputs.prefs.on_close);
         }
         SettingsSection::Listening => settings_sections::listening_ui(rows, data, inputs.devices, actions),
         SettingsSection::Voice => settings_sections::voice_ui(rows, data, &mut state.dragged_speed, actions),

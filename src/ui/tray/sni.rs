@@ -1,7 +1,7 @@
 //! The icon as a StatusNotifierItem on the session bus.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Receiver;
 use ksni::blocking::TrayMethods;
@@ -14,18 +14,17 @@ use crate::ui::app_icon;
 use crate::ui::session_state::SessionState;
 use crate::ui::strings::{Strings, TITLE};
 
-/// Serves the icon until the window's side of `changes` is gone, and paints it anew after each change. Ends at once without a session
-/// bus; waits for a tray that comes later.
+/// Serves the icon until the program ends, and paints it anew after each change of the session. Ends at once without a session bus;
+/// waits for a tray that comes later.
 pub(super) fn serve(shared: &Arc<TrayShared>, changes: &Receiver<()>) {
     let look = || Look::of(shared);
     let mut shown = look();
-    let item = Item { look: shown.clone(), shared: Arc::clone(shared) };
-    // The item takes this back if there is no tray at the start.
-    shared.shown.store(true, Ordering::Relaxed);
-    let Ok(handle) = item.assume_sni_available(true).spawn() else {
-        shared.shown.store(false, Ordering::Relaxed);
-        return;
-    };
+    let missing = Arc::new(AtomicBool::new(false));
+    let item = Item { look: shown.clone(), missing: Arc::clone(&missing), shared: Arc::clone(shared) };
+    let Ok(handle) = item.assume_sni_available(true).spawn() else { return };
+    if !missing.load(Ordering::Relaxed) {
+        shared.shown.store(true, Ordering::Relaxed);
+    }
     for () in changes {
         let new = look();
         if !new.is_same(&shown) {
@@ -62,6 +61,8 @@ impl Look {
 /// The icon as the tray sees it.
 struct Item {
     look: Look,
+    /// True while there is no tray.
+    missing: Arc<AtomicBool>,
     shared: Arc<TrayShared>,
 }
 
@@ -118,11 +119,13 @@ impl ksni::Tray for Item {
     }
 
     fn watcher_online(&self) {
+        self.missing.store(false, Ordering::Relaxed);
         self.shared.shown.store(true, Ordering::Relaxed);
     }
 
     /// Waits for another tray: the desktop's may be restarted.
     fn watcher_offline(&self, _reason: OfflineReason) -> bool {
+        self.missing.store(true, Ordering::Relaxed);
         self.shared.shown.store(false, Ordering::Relaxed);
         true
     }
