@@ -3,6 +3,7 @@
 //! [`Cli::request`] turns a command line into a [`Request`]; [`Settings`] is the complete configuration of a session. Not
 //! responsible for carrying a request out.
 
+pub mod autostart;
 mod bench_args;
 pub mod cli;
 mod eval_args;
@@ -79,6 +80,8 @@ pub struct Settings {
     pub event_options: EventOptions,
     /// Context window, overload and quiet-gate settings, for a session that runs for hours.
     pub long_running: LongRunning,
+    /// True if the window starts hidden in the tray, where the desktop has one.
+    pub hidden: bool,
     /// Folders of settings, cache and history.
     pub paths: Paths,
 }

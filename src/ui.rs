@@ -7,6 +7,7 @@
 mod actions;
 mod alerts;
 mod app_icon;
+mod background;
 mod captions;
 mod choices;
 mod clip_synthesis;
@@ -62,6 +63,7 @@ mod strip;
 mod theme;
 mod tokens;
 mod toolbar;
+mod tray;
 mod undo;
 mod urgent_banner;
 mod view_menu;
@@ -109,7 +111,19 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) 
     let session = Arc::new(RunningSession::start(engine, &settings, keep));
     let resumed = display_loss::ResumeState::from_environment();
     display_loss::guard(&session);
-    let error = match catch_unwind(AssertUnwindSafe(|| show(&session, settings, instance))) {
+    let prefs = WindowPrefs::read(&settings.paths).0;
+    let tray = tray::Tray::start(session_link::SessionLink::of(&session), strings::table(prefs.language));
+    let data = Arc::clone(&session.data);
+    instance.listen(move |from| {
+        data.show_window();
+        display_loss::offer_display(from);
+    });
+    if settings.hidden && prefs.welcomed && !display_loss::replaces_another() && !background::wait_in_tray(&session, &tray) {
+        return Ok(());
+    }
+    let error = match catch_unwind(AssertUnwindSafe(|| show(&session, settings, &tray))) {
+        // Wayland cannot hide the window, so it has ended.
+        Ok(Ok(())) if session.data.is_window_hidden() => return background::run_in_tray(&session, &tray),
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,
         // The display is there, so the panic is a fault of the window.
@@ -122,7 +136,7 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) 
     Err(error)
 }
 
-fn show(session: &Arc<RunningSession>, settings: Settings, instance: &SingleInstance) -> Result<()> {
+fn show(session: &Arc<RunningSession>, settings: Settings, tray: &tray::Tray) -> Result<()> {
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title(strings::TITLE)
@@ -135,23 +149,11 @@ fn show(session: &Arc<RunningSession>, settings: Settings, instance: &SingleInst
         ..Default::default()
     };
     let open = |cc: &eframe::CreationContext<'_>| {
-        let ctx = cc.egui_ctx.clone();
-        instance.listen(move |from| {
-            raise(&ctx);
-            display_loss::offer_display(from);
-        });
-        HearkenApp::with_session(Arc::clone(session), settings, &cc.egui_ctx)
+        tray.wake(&cc.egui_ctx);
+        HearkenApp::with_session(Arc::clone(session), settings, tray.clone(), &cc.egui_ctx)
     };
     eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(open(cc)))))
         .map_err(|e| Error::new(ErrorKind::Display, format!("no window can be opened ({e})")))
-}
-
-/// Brings the main window to the front, from any thread and any window.
-fn raise(ctx: &egui::Context) {
-    for command in [egui::ViewportCommand::Minimized(false), egui::ViewportCommand::Visible(true), egui::ViewportCommand::Focus] {
-        ctx.send_viewport_cmd_to(egui::ViewportId::ROOT, command);
-    }
-    ctx.request_repaint_of(egui::ViewportId::ROOT);
 }
 
 /// The main window: the running session, the preferences, and the state of each part of the window between frames.
@@ -174,6 +176,7 @@ pub struct HearkenApp {
     panels: panels::PanelsState,
     captions: captions::CaptionsWindow,
     pill: pill::Pill,
+    background: background::Background,
     /// Open export dialog; `None` while closed.
     export: Option<export_dialog::ExportDialog>,
     /// Direction of the devices that the open dialog offers; `None` while that dialog is closed.
@@ -202,14 +205,16 @@ impl HearkenApp {
     pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
         let (keep, _) = HistoryPrefs::read(&settings.paths);
         let session = RunningSession::start(engine, &settings, keep);
-        let mut app = Self::with_session(Arc::new(session), settings, ctx);
+        let tray =
+            tray::Tray::hidden(session_link::SessionLink::of(&session), strings::table(WindowPrefs::read(&settings.paths).0.language)).0;
+        let mut app = Self::with_session(Arc::new(session), settings, tray, ctx);
         // Nobody is there to answer a dialog of the system.
         app.answer_file_dialogs(|_| FileAnswer::Missing);
         app
     }
 
     /// Returns the window on `session`, which was started with `settings`, with the saved preferences applied to `ctx`.
-    fn with_session(session: Arc<RunningSession>, settings: Settings, ctx: &egui::Context) -> Self {
+    fn with_session(session: Arc<RunningSession>, settings: Settings, tray: tray::Tray, ctx: &egui::Context) -> Self {
         let (prefs, _) = WindowPrefs::read(&settings.paths);
         let (history_prefs, _) = HistoryPrefs::read(&settings.paths);
         theme::apply(ctx, prefs.theme);
@@ -223,6 +228,7 @@ impl HearkenApp {
         let mut app = Self {
             captions: captions::CaptionsWindow::new(link.clone(), &prefs.captions, s),
             pill: pill::Pill::new(link, prefs.pill_place, s),
+            background: background::Background::new(tray),
             session,
             saved_prefs: prefs.clone(),
             prefs,
@@ -258,18 +264,22 @@ impl HearkenApp {
     pub fn ui(&mut self, ui: &mut egui::Ui) {
         theme::set_motion(ui.ctx(), self.prefs.motion);
         let mut actions = Actions::default();
-        self.handle_keys(ui, &mut actions);
-        let _ = zoom::handle_keys(ui);
         if let Some(news) = self.models.update(self.s) {
             self.end_download(&news);
         }
-        self.settings_window.take_dropped_file(ui);
-        self.paint(ui, &mut actions);
+        if !self.run_in_background(ui) {
+            self.handle_keys(ui, &mut actions);
+            let _ = zoom::handle_keys(ui);
+            self.settings_window.take_dropped_file(ui);
+            self.paint(ui, &mut actions);
+            self.closing_ui(ui);
+        }
         self.perform_all(actions, ui.ctx());
         self.take_news(ui.ctx());
         self.captions.show(ui, &mut self.prefs.captions, &self.prefs.muted_sounds, self.s);
         self.pill.show(ui, &mut self.prefs.pill_place, self.s);
         self.save_prefs(ui);
+        self.report_autostart();
     }
 
     fn paint(&mut self, ui: &mut egui::Ui, actions: &mut Actions) {
@@ -319,6 +329,7 @@ impl HearkenApp {
             prefs: &mut self.prefs,
             history_prefs: &mut self.history_prefs,
             captions_open: &mut self.captions.open,
+            background: &mut self.background,
             devices: &mut self.bar.devices,
             kept: &kept,
             larger_model: self.models.larger_model(),
@@ -336,11 +347,7 @@ impl HearkenApp {
         // The middle says the same in larger letters.
         let said = (empty == Some(EmptyState::WithoutInput)).then_some(messages::Topic::Input);
         self.messages.ui(ui, self.s, below, said, actions);
-        // Nothing moves while the gate is closed, so nothing is painted until the next event.
-        let has_sound = data.is_capturing() && transcript.quiet_since.is_none() && !transcript.model.is_empty();
-        if has_sound || readings.loading {
-            ui.ctx().request_repaint_after(if theme::moves(ui) { theme::MOVE_INTERVAL } else { METER_INTERVAL });
-        }
+        request_next_frame(ui, &data);
     }
 
     /// Saves changed preferences on the disk, but only while no mouse button is down: a slider that is dragged passes values that
@@ -358,9 +365,19 @@ impl HearkenApp {
         if self.prefs != self.saved_prefs {
             self.saved_prefs = self.prefs.clone();
             self.s = strings::table(self.prefs.language);
+            self.background.tray.set_strings(self.s);
             self.update_alerts();
             self.report_unsaved(self.prefs.save(&self.settings.paths));
         }
+    }
+}
+
+/// Requests the frame that shows the next level while something moves. While the gate is closed nothing does, so nothing is painted
+/// until the next event.
+fn request_next_frame(ui: &egui::Ui, data: &FrameData<'_>) {
+    let has_sound = data.is_capturing() && data.transcript.quiet_since.is_none() && !data.transcript.model.is_empty();
+    if has_sound || data.readings.loading {
+        ui.ctx().request_repaint_after(if theme::moves(ui) { theme::MOVE_INTERVAL } else { METER_INTERVAL });
     }
 }
 

@@ -30,6 +30,9 @@ use crate::protocol::{Language, ModelChoice};
 pub struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<CliCommand>,
+    /// Start in the tray, without a window in sight, where the desktop has a tray
+    #[arg(long)]
+    pub(super) hidden: bool,
     #[command(flatten)]
     pub(super) session: SessionArgs,
 }

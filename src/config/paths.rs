@@ -15,6 +15,8 @@ pub struct Paths {
     pub config: PathBuf,
     /// Folder of prepared models and prompt caches: everything that can be restored.
     pub cache: PathBuf,
+    /// Folder of the entries that start programs with the user's session on the desktop.
+    pub autostart: PathBuf,
     /// Folder of history, recordings and log: everything that cannot be restored.
     pub data: PathBuf,
 }
@@ -30,21 +32,29 @@ impl Paths {
 
     fn under(home: Option<OsString>) -> Result<Self> {
         if let Some(home) = home.filter(|home| !home.is_empty()) {
-            return Ok(Self::inside(Path::new(&home)));
+            let inside = Self::inside(Path::new(&home));
+            // The desktop looks for these entries in its own folder only.
+            let autostart = directories::BaseDirs::new().map_or_else(|| inside.autostart.clone(), |dirs| autostart_of(&dirs));
+            return Ok(Self { autostart, ..inside });
         }
-        let dirs = directories::ProjectDirs::from("", "", "hearken").ok_or_else(|| {
+        let (dirs, base) = directories::ProjectDirs::from("", "", "hearken").zip(directories::BaseDirs::new()).ok_or_else(|| {
             Error::new(
                 ErrorKind::Settings,
                 format!("this user has no home folder: set {HOME_VARIABLE} to a folder for settings, cache and history"),
             )
         })?;
-        Ok(Self { config: dirs.config_dir().to_owned(), cache: dirs.cache_dir().to_owned(), data: dirs.data_dir().to_owned() })
+        Ok(Self {
+            config: dirs.config_dir().to_owned(),
+            cache: dirs.cache_dir().to_owned(),
+            data: dirs.data_dir().to_owned(),
+            autostart: autostart_of(&base),
+        })
     }
 
     /// Returns the folders `config`, `cache` and `data` inside `home`.
     #[must_use]
     pub fn inside(home: &Path) -> Self {
-        Self { config: home.join("config"), cache: home.join("cache"), data: home.join("data") }
+        Self { config: home.join("config"), cache: home.join("cache"), data: home.join("data"), autostart: home.join("autostart") }
     }
 
     /// Returns the path of the settings file, `settings.toml`.
@@ -82,6 +92,12 @@ impl Paths {
     pub fn log_file(&self) -> PathBuf {
         self.data.join("hearken.log")
     }
+}
+
+/// Returns the folder of the entries that start programs with the session: launch agents on macOS, else that of the XDG Autostart
+/// Specification.
+fn autostart_of(dirs: &directories::BaseDirs) -> PathBuf {
+    if cfg!(target_os = "macos") { dirs.home_dir().join("Library/LaunchAgents") } else { dirs.config_dir().join("autostart") }
 }
 
 #[cfg(test)]

@@ -54,6 +54,8 @@ pub struct WindowPrefs {
     pub motion: Motion,
     /// Preferences for the captions overlay.
     pub captions: CaptionPrefs,
+    /// Meaning of closing the window, where the desktop has a tray.
+    pub on_close: OnClose,
     /// Middle of the lower edge of the pill on the screen, in unzoomed points; None: top right, or chosen by the desktop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pill_place: Option<[f32; 2]>,
@@ -75,9 +77,23 @@ impl Default for WindowPrefs {
             decisions_open: false,
             motion: Motion::default(),
             captions: CaptionPrefs::default(),
+            on_close: OnClose::Ask,
             pill_place: None,
         }
     }
+}
+
+/// The meaning of closing the window, where the desktop has a tray.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnClose {
+    /// The window asks, once: the answer replaces this value.
+    #[default]
+    Ask,
+    /// Listening goes on in the tray.
+    Tray,
+    /// Hearken ends.
+    Quit,
 }
 
 /// The language of the texts in the window.
@@ -225,6 +241,7 @@ impl WindowPrefs {
             decisions_open,
             motion,
             captions,
+            on_close,
             pill_place,
         } = self;
         let CaptionPrefs { size, opacity, lines, bilingual, after_speech, place, width } = captions;
@@ -248,6 +265,7 @@ impl WindowPrefs {
             (vec!["window", "captions", "after_speech"], text(["fade", "stay"][*after_speech as usize])),
             (vec!["window", "captions", "place"], place.map(pair)),
             (vec!["window", "captions", "width"], number(*width)),
+            (vec!["window", "on_close"], text(["ask", "tray", "quit"][*on_close as usize])),
             (vec!["window", "pill_place"], pill_place.map(pair)),
         ];
         settings_edit::apply(&paths.settings_file(), &changes)
@@ -344,6 +362,7 @@ mod tests {
         prefs.captions.place = Some([10.0, 20.5]);
         prefs.captions.after_speech = AfterSpeech::Stay;
         prefs.pill_place = Some([-4.0, 7.25]);
+        prefs.on_close = OnClose::Tray;
         prefs.save(&paths).unwrap();
         assert_eq!(WindowPrefs::read(&paths), (prefs.clone(), Vec::new()));
         prefs.captions.place = None;

@@ -66,7 +66,7 @@ impl Cli {
     /// `Settings` when the settings or modes file is wrong, for `listen`.
     pub fn request(self, paths: &Paths, stdout: Stdout) -> Result<Request> {
         Ok(match self.command {
-            None => Request::Window(Box::new(window_settings(self.session, paths)?.0)),
+            None => Request::Window(Box::new(Settings { hidden: self.hidden, ..window_settings(self.session, paths)?.0 })),
             Some(CliCommand::Listen(typed)) => listen(*typed, paths, stdout)?,
             Some(CliCommand::Devices(typed)) => Request::Devices(typed.format()),
             Some(CliCommand::Trace(typed)) => Request::Trace(typed.options()?),
@@ -224,6 +224,7 @@ fn combine(mut modes: Vec<Mode>, typed: SessionArgs, file: FileSettings, fixed: 
         save_audio: typed.save_audio,
         event_options: fixed.event_options,
         long_running: file.long_running,
+        hidden: false,
         paths: paths.clone(),
     })
 }

@@ -158,6 +158,21 @@ pub(super) fn run_without_window(session: &RunningSession) -> Error {
     re_exec(state, address)
 }
 
+/// Returns true in a process that replaces another one, and therefore shows its window.
+pub(super) fn replaces_another() -> bool {
+    std::env::var_os(STATE_VARIABLE).is_some()
+}
+
+/// Ends `session`, which went on in the tray, and replaces this process by a new one (`exec`), whose window opens. Returns only on
+/// failure.
+pub(super) fn reopen(session: &RunningSession) -> Error {
+    let paused = session.engine.meters().read().paused;
+    let state = ResumeState { losses: 0, paused, do_not_disturb: session.data.alerts().do_not_disturb };
+    session.end();
+    session.history.close();
+    re_exec(state, None)
+}
+
 /// Waits until a second start of Hearken offers a display, takes the offer and returns the display's address. Returns `None` if
 /// there is no offer within [`RETRY_INTERVAL`].
 fn wait_for_offer() -> Option<DisplayAddress> {

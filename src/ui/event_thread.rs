@@ -5,12 +5,12 @@
 //! desktop notification where [`Alerts`] asks for one.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use egui::ViewportId;
+use egui::{ViewportCommand, ViewportId};
 
 use super::alerts::Alerts;
 use super::notify;
@@ -45,8 +45,21 @@ pub(super) struct SessionData {
     news: Mutex<Vec<Event>>,
     /// Number of the first sample that the user has not deleted; 0 before a deletion. Readable while the transcript is locked.
     deleted_until: AtomicU64,
+    /// True while the main window is hidden in the tray.
+    hidden: AtomicBool,
+    /// Function that is called after each event; empty without a tray icon.
+    on_change: OnceLock<OnChange>,
     /// Egui context of the main window; empty until a window shows the session.
     window: OnceLock<egui::Context>,
+}
+
+/// The function that is called after each event.
+struct OnChange(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for OnChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnChange")
+    }
 }
 
 /// The mapping from stream time to local time of day. Gives no time of day before a live session has started, nor for audio files.
@@ -83,6 +96,8 @@ impl SessionData {
             alerts: Mutex::default(),
             news: Mutex::default(),
             deleted_until: AtomicU64::new(0),
+            hidden: AtomicBool::new(false),
+            on_change: OnceLock::new(),
             window: OnceLock::new(),
         })
     }
@@ -100,11 +115,41 @@ impl SessionData {
 
     /// Requests a repaint of the main window and of the overlays. Does nothing before a window shows the session.
     pub(super) fn repaint(&self) {
+        if let Some(OnChange(on_change)) = self.on_change.get() {
+            on_change();
+        }
         if let Some(ctx) = self.window.get() {
-            ctx.request_repaint();
+            if !self.is_window_hidden() {
+                ctx.request_repaint();
+            }
             ctx.request_repaint_of(captions_viewport());
             ctx.request_repaint_of(pill_viewport());
         }
+    }
+
+    /// Calls `on_change` after each event, for the tray icon. Only the first call has an effect.
+    pub(super) fn on_change(&self, on_change: impl Fn() + Send + Sync + 'static) {
+        let _ = self.on_change.set(OnChange(Box::new(on_change)));
+    }
+
+    /// Returns true while the main window is hidden in the tray, and nothing of it is painted.
+    pub(super) fn is_window_hidden(&self) -> bool {
+        self.hidden.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the main window is hidden in the tray, or that there is none yet.
+    pub(super) fn hide_window(&self) {
+        self.hidden.store(true, Ordering::Relaxed);
+    }
+
+    /// Brings the main window to the front, from any thread, wherever it is.
+    pub(super) fn show_window(&self) {
+        self.hidden.store(false, Ordering::Relaxed);
+        let Some(ctx) = self.window.get() else { return };
+        for command in [ViewportCommand::Minimized(false), ViewportCommand::Visible(true), ViewportCommand::Focus] {
+            ctx.send_viewport_cmd_to(ViewportId::ROOT, command);
+        }
+        ctx.request_repaint_of(ViewportId::ROOT);
     }
 
     pub(super) fn transcript(&self) -> MutexGuard<'_, Transcript> {

@@ -116,7 +116,7 @@ impl Placement {
     /// Hides the overlay or shows it again. Wayland hides no window: there an overlay that paints nothing lets clicks through.
     pub(super) fn set_visibility(&self, ui: &Ui, visibility: Visibility) {
         let (ctx, shown) = (ui.ctx(), visibility == Visibility::Shown);
-        if !can_stay_on_top() {
+        if is_wayland() {
             ctx.send_viewport_cmd(ViewportCommand::MousePassthrough(!shown));
             return;
         }
@@ -226,9 +226,9 @@ pub(super) fn darken(ui: &mut Ui) {
     *ui.visuals_mut() = dark;
 }
 
-/// Returns true unless the session runs under Wayland, where no window can ask to stay above the others.
-pub(super) fn can_stay_on_top() -> bool {
-    !cfg!(target_os = "linux") || !super::display_loss::current_display().contains_key("WAYLAND_DISPLAY")
+/// Returns true under Wayland, where no window can ask to stay above the others, learn its place or hide.
+pub(super) fn is_wayland() -> bool {
+    cfg!(target_os = "linux") && super::display_loss::current_display().contains_key("WAYLAND_DISPLAY")
 }
 
 #[cfg(test)]

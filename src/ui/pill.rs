@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use egui::{Color32, Key, RichText, Role, Sense, Stroke, Ui, Vec2, ViewportClass, ViewportId, WidgetInfo, pos2, vec2};
 
+use super::METER_INTERVAL;
 use super::captions::pause_ui;
 use super::icons::{self, Icon};
 use super::overlay::{self, FirstPlace, OverlayKey, Placement};
@@ -12,7 +13,6 @@ use super::session_state::SessionState;
 use super::state_mark::StateMark;
 use super::strings::Strings;
 use super::theme;
-use super::{METER_INTERVAL, raise};
 use crate::supervise::lock;
 use crate::transcript::Transcript;
 
@@ -126,7 +126,7 @@ fn content_ui(ui: &mut Ui, link: &SessionLink, session: SessionState, mark: &mut
     ui.spacing_mut().item_spacing.x = theme::EDGE;
     pause_ui(ui, link, session, s);
     if icons::small(ui, Icon::Window, s.pill_open, s.pill_open).clicked() {
-        raise(ui.ctx());
+        link.data.show_window();
     }
     icons::small(ui, Icon::Close, s.pill_close, s.pill_close).clicked()
 }

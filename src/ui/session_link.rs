@@ -36,6 +36,11 @@ impl SessionLink {
         SessionState::of(&self.data.transcript(), &self.meters.read())
     }
 
+    /// Returns the name of the microphone.
+    pub(super) fn source(&self) -> String {
+        self.data.transcript().source.clone()
+    }
+
     /// Pauses listening, or resumes it after a pause.
     pub(super) fn toggle_pause(&self) {
         let paused = self.data.transcript().is_paused();

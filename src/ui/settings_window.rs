@@ -5,6 +5,7 @@ use std::path::Path;
 use egui::{RichText, ScrollArea, TextEdit, Ui};
 
 use super::actions::Actions;
+use super::background::Background;
 use super::device_menu::DeviceMenu;
 use super::file_dialog::FileQuestion;
 use super::frame::FrameData;
@@ -110,6 +111,8 @@ pub(super) struct SettingsInputs<'a> {
     pub(super) history_prefs: &'a mut HistoryPrefs,
     /// True while the captions are shown.
     pub(super) captions_open: &'a mut bool,
+    /// Closing to the tray, and the start with the session.
+    pub(super) background: &'a mut Background,
     pub(super) devices: &'a mut DeviceMenu,
     /// Text of the footer on how the history is kept.
     pub(super) kept: &'a str,
@@ -256,7 +259,10 @@ fn section_ui(
     actions: &mut Actions,
 ) {
     match section {
-        SettingsSection::General => settings_sections::general_ui(rows, data, inputs.prefs, &mut state.dragged_zoom),
+        SettingsSection::General => {
+            settings_sections::general_ui(rows, data, inputs.prefs, &mut state.dragged_zoom);
+            inputs.background.settings_ui(rows, data, &mut inputs.prefs.on_close);
+        }
         SettingsSection::Listening => settings_sections::listening_ui(rows, data, inputs.devices, actions),
         SettingsSection::Voice => settings_sections::voice_ui(rows, data, &mut state.dragged_speed, actions),
         SettingsSection::Modes => rows.whole(|ui| state.editor.show(ui, data, actions)),

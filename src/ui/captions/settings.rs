@@ -37,7 +37,7 @@ pub(crate) fn settings_ui(rows: &mut Rows<'_>, s: &Strings, prefs: &mut CaptionP
             prefs.place = None;
         }
     });
-    if !overlay::can_stay_on_top() {
+    if overlay::is_wayland() {
         rows.note(top_hint(s, &std::env::var("XDG_CURRENT_DESKTOP").unwrap_or_default()));
     }
 }
