@@ -52,7 +52,10 @@ impl Tray {
     pub(super) fn start(link: SessionLink, s: &'static Strings) -> Self {
         let (tray, receiver) = Self::hidden(link, s);
         let changed = tray.changes.clone();
-        tray.shared.link.data.on_change(move || drop(changed.try_send(())));
+        tray.shared.link.data.on_change(move || {
+            // A change that waits stands for this one too.
+            let _ = changed.try_send(());
+        });
         #[cfg(target_os = "linux")]
         {
             let shared = Arc::clone(&tray.shared);
@@ -85,7 +88,8 @@ impl Tray {
     /// Changes the language of the menu.
     pub(super) fn set_strings(&self, s: &'static Strings) {
         *lock(&self.shared.s) = s;
-        drop(self.changes.try_send(()));
+        // A change that waits stands for this one too.
+        let _ = self.changes.try_send(());
     }
 
     /// Returns the commands since the last call.

@@ -98,6 +98,11 @@ impl X11 {
         sized.filter(|(size, _)| *size > 10_000).max().map(|(_, window)| window)
     }
 
+    /// Returns true while a window is shown (`GetWindowAttributes`, map state).
+    pub fn is_viewable(&mut self, window: u32) -> bool {
+        self.ask(3, 0, &window.to_le_bytes())[26] == 2
+    }
+
     /// Gives a window the keyboard focus.
     pub fn focus(&mut self, window: u32) {
         self.send(42, 1, &[window.to_le_bytes(), [0; 4]].concat());
