@@ -51,8 +51,7 @@ fn sessions(folder: &Path) -> Vec<EvalSession> {
 fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let sessions = sessions(folder.path());
-    let at = |name: &str| folder.path().join(name);
-    let paths = Paths { config: at("config"), cache: at("cache"), data: at("data") };
+    let paths = Paths::inside(folder.path());
     for precision in [Precision::F32, Precision::Q8] {
         let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
         let model = Arc::new(Model::load(&starter, "starter", Some(precision), ComputeDevice::Cpu).expect("the starter"));

@@ -29,7 +29,7 @@ fn rooms() -> u64 {
 }
 
 fn settings(home: &Path, more: &[&str]) -> Settings {
-    let paths = Paths { config: home.join("config"), cache: home.join("cache"), data: home.join("data") };
+    let paths = Paths::inside(home);
     let modes = if more.contains(&"--modes") { &[][..] } else { &["--modes", "dialog"] };
     let typed = ["hearken", "listen", "--gate", "on"].iter().chain(modes).chain(more).chain(&["-"]);
     match Cli::try_parse_from(typed).unwrap().request(&paths, Stdout::Redirected).unwrap() {

@@ -41,6 +41,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
         source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, speed: FileSpeed::Unthrottled },
         start: StartState::Listening,
+        hidden: false,
         output: DeviceChoice::Default,
         voice: hearken::protocol::VoiceSettings { speak: hearken::protocol::Speak::Asked, ..Default::default() },
         gate: false,

@@ -329,7 +329,7 @@ fn own_voice_is_cancelled_and_not_answered() {
 }
 
 fn session(home: &Path, echo: EchoChoice) -> Settings {
-    let paths = hearken::config::Paths { config: home.join("config"), cache: home.join("cache"), data: home.join("data") };
+    let paths = hearken::config::Paths::inside(home);
     let cli = Cli::try_parse_from(["hearken", "--modes", "dialog", "--gate", "off"]).unwrap();
     let Request::Window(mut settings) = cli.request(&paths, Stdout::Redirected).unwrap() else { panic!("no window") };
     settings.save_audio = Some(home.join("heard.wav"));

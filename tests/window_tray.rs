@@ -16,6 +16,9 @@ use x11::{Server, X11};
 use zbus::zvariant::{OwnedValue, Value};
 use zbus::{Connection, Proxy, block_on, connection};
 
+/// A picture of an icon: width, height and ARGB32 bytes.
+type Pixmap = (i32, i32, Vec<u8>);
+
 /// Limits of the whole test, of a start, and of a change.
 const TEST_LIMIT: Duration = Duration::from_secs(240);
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -84,8 +87,8 @@ impl Tray {
     fn look(&self) -> (String, Vec<u8>) {
         let properties = self.proxy("/StatusNotifierItem", "org.freedesktop.DBus.Properties");
         let get = |name: &str| -> OwnedValue { block_on(properties.call("Get", &("org.kde.StatusNotifierItem", name))).unwrap() };
-        let (_, _, title, _): (String, Vec<(i32, i32, Vec<u8>)>, String, String) = get("ToolTip").try_into().unwrap();
-        let pictures: Vec<(i32, i32, Vec<u8>)> = get("IconPixmap").try_into().unwrap();
+        let (_, _, title, _): (String, Vec<Pixmap>, String, String) = get("ToolTip").try_into().unwrap();
+        let pictures: Vec<Pixmap> = get("IconPixmap").try_into().unwrap();
         (title, pictures.into_iter().max_by_key(|(width, _, _)| *width).unwrap().2)
     }
 
