@@ -83,6 +83,7 @@ impl HearkenApp {
 
     fn quit(&mut self, ctx: &egui::Context) {
         self.background.quitting = true;
+        self.session.data.leave_tray();
         ctx.send_viewport_cmd(ViewportCommand::Close);
         ctx.request_repaint();
     }

@@ -142,6 +142,11 @@ impl SessionData {
         self.hidden.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that the main window is in the tray no longer, without showing it: Hearken ends.
+    pub(super) fn leave_tray(&self) {
+        self.hidden.store(false, Ordering::Relaxed);
+    }
+
     /// Brings the main window to the front, from any thread, wherever it is.
     pub(super) fn show_window(&self) {
         self.hidden.store(false, Ordering::Relaxed);
