@@ -71,7 +71,7 @@ pub(super) fn diagnostics_ui(rows: &mut Rows<'_>, data: &FrameData<'_>) {
         }
     });
     rows.whole(|ui| {
-        ui.label(RichText::new(s.notices).strong());
+        ui.label(theme::bold(s.notices, theme::BODY));
         for notice in data.transcript.notices.iter().rev().take(NOTICES) {
             ui.label(RichText::new(format!("{}  {}", data.time(notice.at), s.notice(&notice.kind))).small());
         }
@@ -117,7 +117,7 @@ pub(super) fn about_ui(rows: &mut Rows<'_>, data: &FrameData<'_>) {
         ui.horizontal(|ui| {
             icon_ui(ui);
             ui.vertical(|ui| {
-                ui.label(RichText::new(TITLE).strong().size(theme::LARGE));
+                ui.label(theme::bold(TITLE, theme::LARGE));
                 ui.label(fill(s.version, env!("CARGO_PKG_VERSION")));
                 ui.label(RichText::new(s.privacy).weak());
             });

@@ -2,8 +2,7 @@
 
 use egui::{Id, Layout, RichText, Slider, Ui, vec2};
 
-use super::controls;
-use super::theme;
+use super::{controls, theme};
 use crate::history::places_of;
 
 /// Width below which the control of a row stands below its label, in points.
@@ -128,7 +127,7 @@ impl<'a> Rows<'a> {
             }
             if self.painted == 0 {
                 self.ui.add_space(theme::GAP);
-                self.ui.label(RichText::new(self.title).strong());
+                self.ui.label(theme::bold(self.title, theme::BODY));
             }
         }
         self.painted += 1;
