@@ -152,6 +152,9 @@ impl CardView<'_> {
 
     fn buttons_ui(&self, ui: &mut Ui) -> Option<ModelAction> {
         let (s, card) = (self.s, self.card);
+        if self.in_use && card.choice == ModelChoice::Starter {
+            return None;
+        }
         ui.horizontal_wrapped(|ui| {
             let mut clicked = None;
             if matches!(card.state, ModelState::Ready { .. }) {

@@ -30,7 +30,7 @@ pub(super) fn keys_ui(rows: &mut Rows<'_>, s: &Strings) {
         (s.key_escape, &[&["Esc"]]),
         (s.key_modes, &[&["1"], &["9"]]),
         (s.history, &[&[command, "F"]]),
-        (s.export_hint, &[&[command, "E"]]),
+        (s.export_title, &[&[command, "E"]]),
         (s.delete_conversation, &[&[command, "Shift", "Delete"]]),
         (s.settings, &[&[command, ","]]),
         (s.captions, &[&["F11"]]),

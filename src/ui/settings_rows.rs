@@ -64,6 +64,8 @@ impl<'a> Rows<'a> {
                     let left = vec2(width * LABEL_SHARE - COLUMN_GAP, 0.0);
                     let labels = ui.allocate_ui_with_layout(left, Layout::top_down(egui::Align::Min), |ui| {
                         ui.set_width(left.x);
+                        // The text stands beside the middle of the control.
+                        ui.add_space(theme::EDGE);
                         label_ui(ui)
                     });
                     ui.add_space(COLUMN_GAP);
