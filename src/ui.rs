@@ -73,6 +73,7 @@ mod welcome;
 mod zoom;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +83,7 @@ use crate::audio::DeviceDirection;
 use crate::config::{HistoryPrefs, Settings, WindowPrefs, settings_problems};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::ModelChoice;
 use actions::{Action, Actions};
 use alerts::DoNotDisturb;
 pub use display_loss::starting_settings;
@@ -187,6 +189,10 @@ pub struct HearkenApp {
     first_minute: Option<FirstMinute>,
     /// File dialogs of the system.
     files: file_dialog::FileDialogs,
+    /// File of the last export.
+    last_export: Option<PathBuf>,
+    /// Model whose download has ended last, unless it was chosen.
+    downloaded: Option<ModelChoice>,
     settings_window: settings_window::SettingsWindow,
     history: history_window::HistoryWindow,
     models: models_page::ModelsPage,
@@ -246,6 +252,8 @@ impl HearkenApp {
             welcome_postponed: false,
             first_minute: None,
             files: file_dialog::FileDialogs::default(),
+            last_export: None,
+            downloaded: None,
             settings_window: settings_window::SettingsWindow::default(),
             history: history_window::HistoryWindow::default(),
             models,
@@ -265,7 +273,7 @@ impl HearkenApp {
         theme::set_motion(ui.ctx(), self.prefs.motion);
         let mut actions = Actions::default();
         if let Some(news) = self.models.update(self.s) {
-            self.end_download(&news);
+            self.end_download(news);
         }
         if !self.run_in_background(ui) {
             self.handle_keys(ui, &mut actions);

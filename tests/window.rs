@@ -284,7 +284,7 @@ fn an_export_replaces_a_file_only_after_a_warning() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
     assert!(bench.shows("A file with this name already exists."), "{:?}", bench.values());
     bench.click("Replace");
-    assert!(std::fs::read_to_string(&file).unwrap().contains("good morning") && bench.shows("Saved: "));
+    assert!(std::fs::read_to_string(&file).unwrap().contains("good morning") && bench.shows("Saved: ") && bench.shows("Show in folder"));
     assert!(!bench.shows("Export conversation"), "the dialog closes once it has done its work");
     bench.press(Modifiers::COMMAND, Key::E);
     bench.press(Modifiers::NONE, Key::Enter);

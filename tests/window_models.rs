@@ -94,18 +94,17 @@ fn get(bench: &mut Bench) {
 }
 
 #[test]
-fn a_model_is_got_in_steps_and_used_by_the_button_of_its_card() {
+fn a_model_is_got_in_steps_and_used_from_the_message() {
     let hub = hub();
     let mut bench = open_models(&hub, Duration::from_millis(5), CATALOGUE);
     wait(&mut bench, "the facts", |bench| bench.shows("of disk;") && bench.shows("stay free") && bench.shows("of memory"));
     get(&mut bench);
-    wait(&mut bench, "ready", |bench| bench.shows("Tiny one is ready"));
+    wait(&mut bench, "ready", |bench| bench.shows("Tiny one is ready") && bench.shows("Use it now"));
     assert!(bench.shows("4 Ready"), "{:?}", bench.values());
     // The starter has such a button as well.
     wait(&mut bench, "the button", |bench| bench.harness.query_all_by_role_and_label(Role::Button, "Use this model").count() == 2);
     assert_eq!(hub.served(), hub.bytes());
-    bench.harness.query_all_by_role_and_label(Role::Button, "Use this model").last().unwrap().click_accesskit();
-    bench.settle();
+    press_on(&mut bench, Role::Button, "Use it now");
     let sent: Vec<Command> = bench.commands.try_iter().collect();
     assert!(
         sent.iter().any(|command| matches!(command, Command::ChooseModel(ModelChoice::Dir(name)) if name == Path::new("tiny"))),

@@ -46,7 +46,7 @@ fn press_on(bench: &mut Bench, label: &str) {
 #[test]
 fn the_settings_tell_what_the_starter_understands() {
     let mut bench = open(WIDE);
-    settings_of(&mut bench);
+    section_of(&mut bench, "Model");
     let known = starter_phrases::starter();
     assert!(bench.shows(&format!("understands {} English words", known.vocabulary.len())));
     assert!(bench.shows("15 GB download") && bench.shows("Qwen Research License") && bench.shows("It's small and often wrong."));
@@ -64,17 +64,16 @@ fn the_settings_describe_the_larger_model_from_the_catalogue() {
         std::fs::create_dir_all(home.join("config")).unwrap();
         std::fs::write(home.join("config/catalog.toml"), entry).unwrap();
     });
-    settings_of(&mut bench);
+    section_of(&mut bench, "Model");
     assert!(bench.shows("My copy") && bench.shows("3 GB memory · 7 GB download") && bench.shows("Licences: House rules"));
 }
 
 #[test]
 fn the_catalogue_is_in_chinese_in_a_chinese_window() {
     let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"zh\"\n");
-    settings_of(&mut bench);
+    section_of(&mut bench, "模型");
     assert!(bench.shows("下载 15 GB") && bench.shows("其基础模型 Qwen2.5-Omni-3B 的许可证"), "{:?}", bench.values());
-    bench.click("模型");
-    bench.harness.run_steps(10);
+    press_on(&mut bench, "fixture");
     for header in bench.harness.query_all_by_label("它能做什么") {
         header.click_accesskit();
     }

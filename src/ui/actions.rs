@@ -67,6 +67,10 @@ pub(super) enum Action {
     ExportStored(i64),
     /// Closes the export dialog and reports the result.
     EndExport(ExportEnd),
+    /// Shows the file of the last export in its folder.
+    ShowExport,
+    /// Uses the model whose download has ended last.
+    UseDownloaded,
     /// Opens a file dialog of the system.
     AskFile(FileQuestion),
     /// Delete all of the history, and all lines of the running session.
@@ -190,7 +194,9 @@ impl HearkenApp {
             }
             Action::AskHistory(question) => self.history.ask(question, &self.settings.paths, ctx),
             Action::ExportStored(session) => self.export = Some(ExportDialog::new(ExportSource::Stored(session))),
-            Action::EndExport(end) => self.end_export(&end),
+            Action::EndExport(end) => self.end_export(end),
+            Action::ShowExport => self.show_export(),
+            Action::UseDownloaded => self.use_downloaded(),
             Action::AskFile(question) => {
                 let title = match question {
                     FileQuestion::Export { .. } => self.s.export_title,

@@ -99,7 +99,7 @@ impl ExportDialog {
         let mut end = None;
         let dialog = Modal::new(Id::unique("export")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
             ui.set_width(WIDTH.min(ui.ctx().content_rect().width() - DIALOG_MARGIN).max(0.0));
-            ui.label(RichText::new(s.export_title).strong().size(theme::LARGE));
+            ui.label(theme::bold(s.export_title, theme::LARGE));
             let height = (ui.ctx().content_rect().height() - HEIGHT_SPACE).max(MIN_HEIGHT);
             // The height is given twice, or the content could not grow.
             egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {

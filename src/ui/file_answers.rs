@@ -1,6 +1,8 @@
 //! The answers of the file dialogs and of the history, on their way to the parts of the window that have asked; and the end of an
 //! export and of a download.
 
+use std::process::{Command, Stdio};
+
 use egui::Ui;
 
 use super::HearkenApp;
@@ -16,6 +18,7 @@ use super::settings_window::SettingsWindow;
 use super::strings::fill;
 use crate::hub::ModelManager;
 use crate::protocol::models::InstallEnd;
+use crate::supervise;
 
 /// The parts of the window that ask for files or for the content of an export.
 pub(super) struct Askers<'a> {
@@ -54,28 +57,66 @@ impl HearkenApp {
     }
 
     /// Closes the export dialog, and tells the result.
-    pub(super) fn end_export(&mut self, end: &ExportEnd) {
+    pub(super) fn end_export(&mut self, end: ExportEnd) {
         self.export = None;
         match end {
             ExportEnd::Closed => {}
             ExportEnd::Copied => self.messages.show(Message::news(self.s.copied)),
-            ExportEnd::Saved(path) => self.messages.show(Message::news(fill(self.s.saved, path.display()))),
+            ExportEnd::Saved(path) => {
+                self.messages.show(Message::news(fill(self.s.saved, path.display())).with_fixes(&[Fix::ShowExport]));
+                self.last_export = Some(path);
+            }
         }
     }
 
+    /// Opens the folder of the last export in the file manager of the system, on macOS and Windows with the file selected.
+    pub(super) fn show_export(&self) {
+        let Some(path) = &self.last_export else { return };
+        let folder = path.parent().unwrap_or(path);
+        let mut command = if cfg!(target_os = "macos") {
+            let mut command = Command::new("open");
+            command.arg("-R").arg(path);
+            command
+        } else if cfg!(windows) {
+            let mut command = Command::new("explorer");
+            command.arg(format!("/select,{}", path.display()));
+            command
+        } else {
+            let mut command = Command::new("xdg-open");
+            command.arg(folder);
+            command
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // The program may run as long as its window is open, and has to be waited for. Without it nothing opens.
+        let _ = supervise::spawn("hearken-show-folder", move || drop(command.status()));
+    }
+
     /// Tells that a download has ended, in the window and on the desktop.
-    pub(super) fn end_download(&mut self, news: &DownloadNews) {
-        let text = match news.end {
-            InstallEnd::Done => fill(self.s.models_ready, &news.title),
-            InstallEnd::Failed(_) => fill(self.s.models_failed, &news.title),
+    pub(super) fn end_download(&mut self, news: DownloadNews) {
+        let s = self.s;
+        let message = match &news.end {
+            InstallEnd::Done => {
+                let message = Message::news(fill(s.models_ready, &news.title)).lasting(Lasts::UntilDismissed);
+                message.with_fixes(&[Fix::UseDownloaded])
+            }
+            InstallEnd::Failed(error) => {
+                let title = fill(s.models_failed, &news.title);
+                Message::warning(Topic::Model, title, s.reason(error.message(), error.remedy())).with_fixes(&[Fix::Models])
+            }
             InstallEnd::Stopped => return,
         };
         if self.prefs.notify {
-            notify::show(&Notification { urgency: Urgency::Normal, title: self.s.models, text: text.clone() });
+            let text = fill(if news.end == InstallEnd::Done { s.models_ready } else { s.models_failed }, &news.title);
+            notify::show(&Notification { urgency: Urgency::Normal, title: s.models, text });
         }
-        self.messages.show(match news.end {
-            InstallEnd::Failed(_) => Message::warning(Topic::Model, text, "").with_fixes(&[Fix::Models]),
-            _ => Message::news(text).lasting(Lasts::UntilDismissed).with_fixes(&[Fix::Models]),
-        });
+        self.messages.show(message);
+        self.downloaded = Some(news.choice);
+    }
+
+    /// Uses the model whose download has ended last.
+    pub(super) fn use_downloaded(&mut self) {
+        if let Some(choice) = self.downloaded.take() {
+            self.choose_model(choice);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use egui::text::{LayoutJob, TextWrapping};
 use egui::{Color32, RichText, TextFormat, Ui, vec2};
 
+use super::fonts::semibold;
 use super::history_data::{HistoryData, SearchResult};
 use super::history_session::SessionView;
 use super::strings::dates::Calendar;
@@ -61,7 +62,7 @@ pub(super) fn sessions_ui(
     let rows = rows(s, calendar, sessions);
     let mut chosen = None;
     list.show(ui, s, s.sessions, rows.len(), |ui, n| match &rows[n] {
-        ListRow::Day(day) => drop(ui.label(RichText::new(day).strong())),
+        ListRow::Day(day) => drop(ui.label(theme::bold(day.as_str(), theme::BODY))),
         ListRow::Session(session) => {
             let time = hour_and_minute(session.started_ms, &calendar.zone);
             let about = about(s, session);
@@ -169,7 +170,7 @@ fn entry_ui(ui: &mut Ui, entry: &ListEntry<'_>) -> bool {
 pub(super) fn marked(text: &str, marks: &[Range<usize>], font: egui::FontId, colours: [Color32; 2], ground: Color32) -> LayoutJob {
     let mut job = LayoutJob::default();
     let plain = TextFormat::simple(font.clone(), colours[0]);
-    let found = TextFormat { background: ground, ..TextFormat::simple(font, colours[1]) };
+    let found = TextFormat { background: ground, ..TextFormat::simple(semibold(font.size), colours[1]) };
     let mut at = 0;
     for mark in marks {
         job.append(&text[at..mark.start], 0.0, plain.clone());

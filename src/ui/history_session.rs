@@ -95,7 +95,7 @@ impl SessionView {
         let session = &open.session;
         let when = s.when(session.started_ms, calendar);
         let (title, when) = if session.name.is_empty() { (when.as_str(), None) } else { (session.name.as_str(), Some(when.as_str())) };
-        ui.label(RichText::new(title).strong().size(theme::LARGE));
+        ui.label(theme::bold(title, theme::LARGE));
         let about = about(s, session);
         let facts = [when, Some(&about), Some(&session.source), Some(&session.model)];
         ui.label(RichText::new(facts.into_iter().flatten().collect::<Vec<_>>().join(" · ")).weak().small());

@@ -93,6 +93,10 @@ pub(super) enum Fix {
     Mode(&'static str),
     /// Opens the models, for one that understands free speech.
     FullModel,
+    /// Shows the file of the last export in its folder.
+    ShowExport,
+    /// Uses the model whose download has ended last.
+    UseDownloaded,
 }
 
 impl Fix {
@@ -107,6 +111,8 @@ impl Fix {
             Self::Settings => s.open_settings,
             Self::History => s.open_history,
             Self::Undo => s.undo,
+            Self::ShowExport => s.show_in_folder,
+            Self::UseDownloaded => s.models_use_now,
         };
         label.to_owned()
     }
@@ -121,6 +127,8 @@ impl Fix {
             Self::Settings => Action::Open(Dialog::Settings),
             Self::History => Action::Open(Dialog::History),
             Self::Undo => Action::UndoDeletion,
+            Self::ShowExport => Action::ShowExport,
+            Self::UseDownloaded => Action::UseDownloaded,
         }
     }
 

@@ -121,7 +121,7 @@ impl ModeEditor {
             button.clicked()
         };
         ui.horizontal_wrapped(|ui| {
-            ui.label(RichText::new(&label).strong());
+            ui.label(theme::bold(&label, theme::MEDIUM));
             if BUILT_IN.contains(&mode.name.as_str()) {
                 return;
             }

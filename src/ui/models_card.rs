@@ -76,7 +76,7 @@ impl CardView<'_> {
     fn head_ui(&self, ui: &mut Ui) {
         let (s, card) = (self.s, self.card);
         ui.horizontal_wrapped(|ui| {
-            ui.label(RichText::new(&card.title).strong().size(theme::LARGE));
+            ui.label(theme::bold(&card.title, theme::LARGE));
             if self.in_use {
                 ui.label(RichText::new(s.models_listening).color(theme::states(ui.visuals()).listening));
             } else if let Some(state) = self.state_text() {
@@ -152,6 +152,9 @@ impl CardView<'_> {
 
     fn buttons_ui(&self, ui: &mut Ui) -> Option<ModelAction> {
         let (s, card) = (self.s, self.card);
+        if self.in_use && card.choice == ModelChoice::Starter {
+            return None;
+        }
         ui.horizontal_wrapped(|ui| {
             let mut clicked = None;
             if matches!(card.state, ModelState::Ready { .. }) {
@@ -370,8 +373,9 @@ impl CardView<'_> {
 
 /// Paints a button that is the main one of its card.
 fn main_button(ui: &mut Ui, label: &str) -> egui::Response {
-    let (fill, text) = (ui.visuals().selection.bg_fill, ui.visuals().selection.stroke.color);
-    ui.add(Button::new(RichText::new(label).strong().color(text)).fill(fill).min_size(egui::vec2(0.0, MAIN_HEIGHT)))
+    let colours = theme::states(ui.visuals());
+    let text = theme::bold(label, theme::BODY).color(colours.on_accent);
+    ui.add(Button::new(text).fill(colours.accent_fill).min_size(egui::vec2(0.0, MAIN_HEIGHT)))
 }
 
 fn facts_ui(ui: &mut Ui, facts: &[(Fact, String)]) {

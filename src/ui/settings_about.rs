@@ -24,12 +24,14 @@ const THIRD_PARTY: &str = include_str!("../../assets/THIRD-PARTY.md");
 /// Paints the keys as a table: the caps at the right of what they do.
 pub(super) fn keys_ui(rows: &mut Rows<'_>, s: &Strings) {
     let command = if cfg!(target_os = "macos") { "Cmd" } else { "Ctrl" };
-    let keys: [(&str, &[&[&str]]); 11] = [
+    let keys: [(&str, &[&[&str]]); 13] = [
         (s.key_pause, &[&["Space"]]),
+        (s.key_pause_anywhere, &[&["F9"], &["Ctrl", "Space"]]),
         (s.key_escape, &[&["Esc"]]),
         (s.key_modes, &[&["1"], &["9"]]),
         (s.history, &[&[command, "F"]]),
-        (s.export_hint, &[&[command, "E"]]),
+        (s.export_title, &[&[command, "E"]]),
+        (s.delete_conversation, &[&[command, "Shift", "Delete"]]),
         (s.settings, &[&[command, ","]]),
         (s.captions, &[&["F11"]]),
         (s.key_zoom, &[&[command, "+"], &[command, "−"]]),
@@ -69,7 +71,7 @@ pub(super) fn diagnostics_ui(rows: &mut Rows<'_>, data: &FrameData<'_>) {
         }
     });
     rows.whole(|ui| {
-        ui.label(RichText::new(s.notices).strong());
+        ui.label(theme::bold(s.notices, theme::BODY));
         for notice in data.transcript.notices.iter().rev().take(NOTICES) {
             ui.label(RichText::new(format!("{}  {}", data.time(notice.at), s.notice(&notice.kind))).small());
         }
@@ -115,7 +117,7 @@ pub(super) fn about_ui(rows: &mut Rows<'_>, data: &FrameData<'_>) {
         ui.horizontal(|ui| {
             icon_ui(ui);
             ui.vertical(|ui| {
-                ui.label(RichText::new(TITLE).strong().size(theme::LARGE));
+                ui.label(theme::bold(TITLE, theme::LARGE));
                 ui.label(fill(s.version, env!("CARGO_PKG_VERSION")));
                 ui.label(RichText::new(s.privacy).weak());
             });

@@ -2,8 +2,7 @@
 
 use egui::{Id, Layout, RichText, Slider, Ui, vec2};
 
-use super::controls;
-use super::theme;
+use super::{controls, theme};
 use crate::history::places_of;
 
 /// Width below which the control of a row stands below its label, in points.
@@ -65,6 +64,8 @@ impl<'a> Rows<'a> {
                     let left = vec2(width * LABEL_SHARE - COLUMN_GAP, 0.0);
                     let labels = ui.allocate_ui_with_layout(left, Layout::top_down(egui::Align::Min), |ui| {
                         ui.set_width(left.x);
+                        // The text stands beside the middle of the control.
+                        ui.add_space(theme::EDGE);
                         label_ui(ui)
                     });
                     ui.add_space(COLUMN_GAP);
@@ -128,7 +129,7 @@ impl<'a> Rows<'a> {
             }
             if self.painted == 0 {
                 self.ui.add_space(theme::GAP);
-                self.ui.label(RichText::new(self.title).strong());
+                self.ui.label(theme::bold(self.title, theme::BODY));
             }
         }
         self.painted += 1;

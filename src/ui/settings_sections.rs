@@ -6,13 +6,12 @@ use std::time::Instant;
 use egui::{Button, RichText, Slider, Ui};
 
 use super::actions::{Action, Actions, Dialog};
-use super::controls;
 use super::device_menu::DeviceMenu;
 use super::file_dialog::FileQuestion;
 use super::frame::FrameData;
 use super::settings_rows::Rows;
 use super::strings::fill;
-use super::{captions, theme, welcome};
+use super::{captions, controls, theme, welcome};
 use crate::audio::DeviceDirection;
 use crate::config::prefs::{CaptionPrefs, Motion, ThemeChoice, UiLanguage, ZOOMS};
 use crate::config::{HistoryPrefs, WindowPrefs};
@@ -44,7 +43,8 @@ pub(super) fn general_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, prefs: &mut 
     rows.row(s.text_size, s.zoom_help, |ui, id| {
         let mut percent = dragged_zoom.unwrap_or(ui.ctx().zoom_factor()) * 100.0;
         let range = ZOOMS.0 * 100.0..=ZOOMS.1 * 100.0;
-        let slider = controls::slider(ui, Slider::new(&mut percent, range).step_by(ZOOM_STEP * 100.0).suffix(" %")).labelled_by(id);
+        let slider = Slider::new(&mut percent, range).step_by(ZOOM_STEP * 100.0).suffix(" %");
+        let slider = controls::slider(ui, slider).labelled_by(id);
         let zoom = (percent / 10.0).round() / 10.0;
         *dragged_zoom = slider.dragged().then_some(zoom);
         if slider.drag_stopped() || slider.changed() && !slider.dragged() {

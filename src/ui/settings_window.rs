@@ -232,7 +232,7 @@ impl SettingsWindow {
             // The scroll bar of a touch screen lies on the content.
             ui.set_max_width(ui.available_width() - theme::GAP);
             if !search {
-                ui.label(RichText::new(self.section.title(data.s)).strong().size(theme::LARGE));
+                ui.label(theme::bold(self.section.title(data.s), theme::LARGE));
                 ui.add_space(theme::GAP);
             }
             let mut found = 0;

@@ -28,14 +28,15 @@ pub(super) fn show(ctx: &Context, title: &str, max_size: [f32; 2], content: impl
     let frame_size = size + vec2(FRAME[0], FRAME[1]);
     egui::Window::new(title)
         .open(&mut open)
-        .fixed_size(size)
+        .fixed_size(frame_size)
         .current_pos((room.center() - frame_size / 2.0).max(room.min))
         .collapsible(false)
         .movable(false)
         .show(ctx, |ui| {
             // A sheet keeps its size, whatever it shows.
-            ui.set_min_size(size);
-            ui.set_max_size(size);
+            let inner = ui.available_size();
+            ui.set_min_size(inner);
+            ui.set_max_size(inner);
             content(ui);
         });
     open
