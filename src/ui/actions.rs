@@ -169,17 +169,7 @@ impl HearkenApp {
                 self.send_voice();
                 self.save(&SavedChoice::Voice(voice));
             }
-            Action::ToggleMute => {
-                let mut voice = self.settings.voice;
-                voice.speak = match voice.speak {
-                    Speak::Asked => self.bar.spoke.unwrap_or(Speak::Always),
-                    spoken => {
-                        self.bar.spoke = Some(spoken);
-                        Speak::Asked
-                    }
-                };
-                self.perform(Action::SetVoice(voice), ctx);
-            }
+            Action::ToggleMute => self.toggle_mute(ctx),
             Action::SetDoNotDisturb(state) => {
                 self.do_not_disturb = state;
                 self.send_voice();
@@ -197,14 +187,7 @@ impl HearkenApp {
             Action::EndExport(end) => self.end_export(end),
             Action::ShowExport => self.show_export(),
             Action::UseDownloaded => self.use_downloaded(),
-            Action::AskFile(question) => {
-                let title = match question {
-                    FileQuestion::Export { .. } => self.s.export_title,
-                    FileQuestion::Clip => self.s.mode_clip,
-                    FileQuestion::ModelFolder => self.s.model_folder,
-                };
-                self.files.ask(question, title, ctx);
-            }
+            Action::AskFile(question) => self.ask_file(question, ctx),
             Action::DeleteEverything => {
                 self.session.carry_out_deletion();
                 self.session.history.delete_all();
@@ -219,6 +202,29 @@ impl HearkenApp {
             Action::Toggle(dialog) => self.toggle(dialog, ctx),
             promise => self.perform_promise(&promise, ctx),
         }
+    }
+
+    /// Lets no reply be spoken, or lets those be spoken again that were before.
+    fn toggle_mute(&mut self, ctx: &egui::Context) {
+        let mut voice = self.settings.voice;
+        voice.speak = match voice.speak {
+            Speak::Asked => self.bar.spoke.unwrap_or(Speak::Always),
+            spoken => {
+                self.bar.spoke = Some(spoken);
+                Speak::Asked
+            }
+        };
+        self.perform(Action::SetVoice(voice), ctx);
+    }
+
+    /// Opens the system's file dialog for `question`.
+    fn ask_file(&mut self, question: FileQuestion, ctx: &egui::Context) {
+        let title = match question {
+            FileQuestion::Export { .. } => self.s.export_title,
+            FileQuestion::Clip => self.s.mode_clip,
+            FileQuestion::ModelFolder => self.s.model_folder,
+        };
+        self.files.ask(question, title, ctx);
     }
 
     /// Brings the deleted conversation back, and says what cannot come back.

@@ -103,10 +103,11 @@ impl Stream {
             let (Some(item), before) = (items.get(n), n.checked_sub(1).and_then(|n| items.get(n))) else { return };
             rule_ui(ui, data, before.map(|before| end(data.transcript, *before)), Some(end(data.transcript, *item)));
             let time = data.time(begin(data.transcript, *item));
-            let new_minute = before.is_none_or(|before| minute(&data.time(begin(data.transcript, *before))).0 != minute(&time).0);
+            let same_minute = before.is_some_and(|before| minute(&data.time(begin(data.transcript, *before))).0 == minute(&time).0);
+            let shown = if same_minute { TimeShown::OnHover } else { TimeShown::Always };
             let mut line = LineUi { prefs, data, actions, hovered };
             let (response, reply) = line.show(ui, *item);
-            paint_time(ui, &response, &time, new_minute);
+            paint_time(ui, &response, &time, shown);
             if response.contains_pointer() {
                 pointed = pointed.or(reply);
             }
@@ -200,11 +201,19 @@ fn minute(time: &str) -> (&str, &str) {
     }
 }
 
+/// The moments at which the time of a line is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TimeShown {
+    Always,
+    /// While the pointer is over the line, which follows another of the same minute.
+    OnHover,
+}
+
 /// Paints the time of a line in the margin at its left: at the first line of a minute, and while the pointer is over the line.
-fn paint_time(ui: &Ui, line: &Response, time: &str, new_minute: bool) {
+fn paint_time(ui: &Ui, line: &Response, time: &str, shown: TimeShown) {
     let room = ui.max_rect();
     let hovered = line.contains_pointer();
-    if theme::is_compact(ui.ctx()) || !(new_minute || hovered) {
+    if theme::is_compact(ui.ctx()) || shown == TimeShown::OnHover && !hovered {
         return;
     }
     let text = if hovered { time.split('.').next().unwrap_or(time) } else { minute(time).1 };

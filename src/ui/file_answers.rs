@@ -96,17 +96,17 @@ impl HearkenApp {
         let s = self.s;
         let message = match &news.end {
             InstallEnd::Done => {
-                let message = Message::news(fill(s.models_ready, &news.title)).lasting(Lasts::UntilDismissed);
+                let message = Message::news(fill(s.models_page.ready, &news.title)).lasting(Lasts::UntilDismissed);
                 message.with_fixes(&[Fix::UseDownloaded])
             }
             InstallEnd::Failed(error) => {
-                let title = fill(s.models_failed, &news.title);
+                let title = fill(s.models_page.failed, &news.title);
                 Message::warning(Topic::Model, title, s.reason(error.message(), error.remedy())).with_fixes(&[Fix::Models])
             }
             InstallEnd::Stopped => return,
         };
         if self.prefs.notify {
-            let text = fill(if news.end == InstallEnd::Done { s.models_ready } else { s.models_failed }, &news.title);
+            let text = fill(if news.end == InstallEnd::Done { s.models_page.ready } else { s.models_page.failed }, &news.title);
             notify::show(&Notification { urgency: Urgency::Normal, title: s.models, text });
         }
         self.messages.show(message);

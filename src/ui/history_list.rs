@@ -155,7 +155,7 @@ fn entry_ui(ui: &mut Ui, entry: &ListEntry<'_>) -> bool {
     }
     let (strong, weak) = (ui.visuals().strong_text_color(), ui.visuals().weak_text_color());
     let line = |ui: &Ui, text: &str, marks: &[Range<usize>], size: f32, colour: Color32, y: f32| {
-        let mut job = marked(text, marks, egui::FontId::proportional(size), [colour, strong], ui.visuals().selection.bg_fill);
+        let mut job = marked(text, marks, size, [colour, strong], ui.visuals().selection.bg_fill);
         job.wrap = TextWrapping { max_width: rect.width() - 2.0 * ENTRY_MARGIN, max_rows: 1, ..TextWrapping::default() };
         let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
         ui.painter().galley(rect.left_top() + vec2(ENTRY_MARGIN, y), galley, colour);
@@ -165,12 +165,12 @@ fn entry_ui(ui: &mut Ui, entry: &ListEntry<'_>) -> bool {
     response.clicked()
 }
 
-/// Returns `text` ready for layout, with the bytes of `marks` on `ground` and in the second of `colours`, the others in the first. A
+/// Returns `text` in `size` points ready for layout, with the bytes of `marks` on `ground` and in the second of `colours`, the others in the first. A
 /// line that is too long breaks between words.
-pub(super) fn marked(text: &str, marks: &[Range<usize>], font: egui::FontId, colours: [Color32; 2], ground: Color32) -> LayoutJob {
+pub(super) fn marked(text: &str, marks: &[Range<usize>], size: f32, colours: [Color32; 2], ground: Color32) -> LayoutJob {
     let mut job = LayoutJob::default();
-    let plain = TextFormat::simple(font.clone(), colours[0]);
-    let found = TextFormat { background: ground, ..TextFormat::simple(semibold(font.size), colours[1]) };
+    let plain = TextFormat::simple(egui::FontId::proportional(size), colours[0]);
+    let found = TextFormat { background: ground, ..TextFormat::simple(semibold(size), colours[1]) };
     let mut at = 0;
     for mark in marks {
         job.append(&text[at..mark.start], 0.0, plain.clone());

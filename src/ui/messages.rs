@@ -112,7 +112,7 @@ impl Fix {
             Self::History => s.open_history,
             Self::Undo => s.undo,
             Self::ShowExport => s.show_in_folder,
-            Self::UseDownloaded => s.models_use_now,
+            Self::UseDownloaded => s.models_page.use_now,
         };
         label.to_owned()
     }

@@ -78,7 +78,7 @@ impl CardView<'_> {
         ui.horizontal_wrapped(|ui| {
             ui.label(theme::bold(&card.title, theme::LARGE));
             if self.in_use {
-                ui.label(RichText::new(s.models_listening).color(theme::states(ui.visuals()).listening));
+                ui.label(RichText::new(s.models_page.listening).color(theme::states(ui.visuals()).listening));
             } else if let Some(state) = self.state_text() {
                 ui.label(RichText::new(state).weak());
             }
@@ -88,8 +88,8 @@ impl CardView<'_> {
 
     fn state_text(&self) -> Option<String> {
         match self.card.state {
-            ModelState::Absent => Some(self.s.models_absent.to_owned()),
-            ModelState::Begun { bytes } => Some(fill(self.s.models_begun, size(bytes))),
+            ModelState::Absent => Some(self.s.models_page.absent.to_owned()),
+            ModelState::Begun { bytes } => Some(fill(self.s.models_page.begun, size(bytes))),
             ModelState::Ready { .. } => None,
         }
     }
@@ -100,18 +100,18 @@ impl CardView<'_> {
         let mut facts = Vec::new();
         let needed = self.missing_bytes();
         match machine.free_bytes.filter(|_| needed > 0) {
-            Some(free) if free < needed => facts.push((Fact::Bad, fill_all(s.models_full, &[&size(needed), &size(free)]))),
-            Some(free) => facts.push((Fact::Good, fill_all(s.models_disk, &[&size(needed), &size(free - needed)]))),
-            None if card.download_bytes > 0 => facts.push((Fact::Neutral, fill(s.models_disk_only, size(card.download_bytes)))),
+            Some(free) if free < needed => facts.push((Fact::Bad, fill_all(s.models_page.full, &[&size(needed), &size(free)]))),
+            Some(free) => facts.push((Fact::Good, fill_all(s.models_page.disk, &[&size(needed), &size(free - needed)]))),
+            None if card.download_bytes > 0 => facts.push((Fact::Neutral, fill(s.models_page.disk_only, size(card.download_bytes)))),
             None => {}
         }
         facts.extend(self.memory_fact());
         if card.choice == ModelChoice::ThreeB {
             facts.push(match machine.release_modes {
-                None => (Fact::Neutral, s.models_measuring.to_owned()),
-                Some(0) => (Fact::Warning, s.models_too_slow.to_owned()),
-                Some(modes) if modes < MODES => (Fact::Warning, fill_all(s.models_keeps_some, &[&modes, &MODES])),
-                Some(_) => (Fact::Good, s.models_keeps_up.to_owned()),
+                None => (Fact::Neutral, s.models_page.measuring.to_owned()),
+                Some(0) => (Fact::Warning, s.models_page.too_slow.to_owned()),
+                Some(modes) if modes < MODES => (Fact::Warning, fill_all(s.models_page.keeps_some, &[&modes, &MODES])),
+                Some(_) => (Fact::Good, s.models_page.keeps_up.to_owned()),
             });
         }
         facts
@@ -120,7 +120,7 @@ impl CardView<'_> {
     /// Returns the facts about a model that is on the disk.
     fn ready_facts(&self) -> Vec<(Fact, String)> {
         let disk = match self.card.state {
-            ModelState::Ready { bytes } if self.card.choice != ModelChoice::Starter => Some(fill(self.s.models_here, size(bytes))),
+            ModelState::Ready { bytes } if self.card.choice != ModelChoice::Starter => Some(fill(self.s.models_page.here, size(bytes))),
             _ => None,
         };
         self.memory_fact().into_iter().chain(disk.map(|disk| (Fact::Neutral, disk))).collect()
@@ -128,11 +128,11 @@ impl CardView<'_> {
 
     fn memory_fact(&self) -> Option<(Fact, String)> {
         let (s, needed) = (self.s, self.card.memory_bytes);
-        let text = |memory| fill_all(s.models_memory_of, &[&size(needed), &size(memory)]);
+        let text = |memory| fill_all(s.models_page.memory_of, &[&size(needed), &size(memory)]);
         (needed > 0).then(|| match self.machine.memory_bytes {
             Some(memory) if needed > memory / 2 => (Fact::Warning, text(memory)),
             Some(memory) => (Fact::Good, text(memory)),
-            None => (Fact::Neutral, fill(s.models_memory, size(needed))),
+            None => (Fact::Neutral, fill(s.models_page.memory, size(needed))),
         })
     }
 
@@ -158,7 +158,7 @@ impl CardView<'_> {
         ui.horizontal_wrapped(|ui| {
             let mut clicked = None;
             if matches!(card.state, ModelState::Ready { .. }) {
-                if !self.in_use && main_button(ui, s.models_use).clicked() {
+                if !self.in_use && main_button(ui, s.models_page.use_model).clicked() {
                     clicked = Some(ModelAction::Use(card.choice.clone()));
                 }
             } else if card.download_bytes > 0 || !card.licences.is_empty() {
@@ -186,10 +186,10 @@ impl CardView<'_> {
         let (s, card) = (self.s, self.card);
         let failed = self.progress.as_ref().is_some_and(|progress| matches!(progress.end, Some(InstallEnd::Failed(_))));
         match card.state {
-            _ if failed => s.models_again.to_owned(),
-            ModelState::Begun { bytes } if card.download_bytes > bytes => fill(s.models_go_on, size(card.download_bytes - bytes)),
-            _ if card.download_bytes > 0 => fill(s.models_get, size(card.download_bytes)),
-            _ => s.models_get_any.to_owned(),
+            _ if failed => s.models_page.again.to_owned(),
+            ModelState::Begun { bytes } if card.download_bytes > bytes => fill(s.models_page.go_on, size(card.download_bytes - bytes)),
+            _ if card.download_bytes > 0 => fill(s.models_page.get, size(card.download_bytes)),
+            _ => s.models_page.get_any.to_owned(),
         }
     }
 
@@ -207,14 +207,14 @@ impl CardView<'_> {
     /// Paints the abilities of the model and its source, folded.
     fn abilities_ui(&self, ui: &mut Ui) {
         let (s, card) = (self.s, self.card);
-        CollapsingHeader::new(s.models_can).id_salt("can").show(ui, |ui| {
+        CollapsingHeader::new(s.models_page.can).id_salt("can").show(ui, |ui| {
             for ability in s.pick_list(&card.can, &card.zh.can) {
                 ui.label(RichText::new(format!("•  {ability}")).weak());
             }
             if card.choice == ModelChoice::Starter {
-                ui.label(RichText::new(s.models_built_in).small().weak());
+                ui.label(RichText::new(s.models_page.built_in).small().weak());
             } else if card.source.starts_with("http") {
-                ui.hyperlink_to(s.models_page, &card.source).on_hover_text(&card.source);
+                ui.hyperlink_to(s.models_page.page, &card.source).on_hover_text(&card.source);
             } else {
                 ui.label(RichText::new(&card.source).small().weak());
             }
@@ -228,19 +228,19 @@ impl CardView<'_> {
         self.steps_ui(ui, 0);
         for (Licence { name, summary, text, zh }, accepted) in card.licences.iter().zip(accepted.iter_mut()) {
             ui.label(s.pick(summary, &zh.summary));
-            ui.hyperlink_to(s.models_text, text).on_hover_text(text);
-            ui.checkbox(accepted, fill(s.models_accept, s.pick(name, &zh.name)));
+            ui.hyperlink_to(s.models_page.text, text).on_hover_text(text);
+            ui.checkbox(accepted, fill(s.models_page.accept, s.pick(name, &zh.name)));
             ui.add_space(theme::GAP);
         }
         if !self.fits() {
             facts_ui(ui, &self.facts()[..1]);
         }
         let mut remove = *originals == Originals::Remove;
-        ui.checkbox(&mut remove, fill(s.models_originals, size(card.download_bytes)));
+        ui.checkbox(&mut remove, fill(s.models_page.originals, size(card.download_bytes)));
         *originals = if remove { Originals::Remove } else { Originals::Keep };
         let buttons = ui.horizontal_wrapped(|ui| {
             let can_begin = accepted.iter().all(|accepted| *accepted) && self.fits();
-            let download = ui.add_enabled_ui(can_begin, |ui| main_button(ui, s.models_download)).inner.clicked();
+            let download = ui.add_enabled_ui(can_begin, |ui| main_button(ui, s.models_page.download)).inner.clicked();
             let download = download.then(|| ModelAction::Download(card.name.clone(), *originals));
             download.or_else(|| ui.button(s.cancel).clicked().then_some(ModelAction::Cancel))
         });
@@ -254,7 +254,7 @@ impl CardView<'_> {
     /// Paints the question before the files of the model are deleted. Returns the answer once there is one.
     fn remove_ui(&self, ui: &Ui, removal: &mut Confirmation<String>) -> Option<ModelAction> {
         let s = self.s;
-        removal.show(ui, s, &fill(s.models_remove_ask, &self.card.title), s.models_remove).map(|answer| match answer {
+        removal.show(ui, s, &fill(s.models_page.remove_ask, &self.card.title), s.models_page.remove).map(|answer| match answer {
             Answer::Delete => ModelAction::Remove(self.card.name.clone()),
             Answer::Keep => ModelAction::Cancel,
         })
@@ -265,8 +265,9 @@ impl CardView<'_> {
         let s = self.s;
         ui.add_space(theme::GAP);
         ui.horizontal_wrapped(|ui| {
-            for (n, name) in
-                [s.models_step_licence, s.models_step_download, s.models_step_prepare, s.models_step_ready].into_iter().enumerate()
+            for (n, name) in [s.models_page.step_licence, s.models_page.step_download, s.models_page.step_prepare, s.models_page.step_ready]
+                .into_iter()
+                .enumerate()
             {
                 let text = RichText::new(format!("{} {name}", n + 1));
                 ui.label(if n == now { text.strong().underline() } else { text.weak() });
@@ -293,13 +294,13 @@ impl CardView<'_> {
         ui.horizontal_wrapped(|ui| {
             let mut clicked = None;
             if progress.wait.is_some() {
-                clicked = ui.button(s.models_try_now).clicked().then(|| ModelAction::TryNow(name()));
+                clicked = ui.button(s.models_page.try_now).clicked().then(|| ModelAction::TryNow(name()));
             } else if progress.step == InstallStep::Paused {
                 clicked = main_button(ui, s.resume).clicked().then(|| ModelAction::Resume(name()));
             } else if progress.step == InstallStep::Fetching {
                 clicked = ui.button(s.pause).clicked().then(|| ModelAction::Pause(name()));
             }
-            clicked.or_else(|| ui.button(s.models_stop).clicked().then(|| ModelAction::Stop(name())))
+            clicked.or_else(|| ui.button(s.models_page.stop).clicked().then(|| ModelAction::Stop(name())))
         })
         .inner
     }
@@ -309,18 +310,18 @@ impl CardView<'_> {
     fn notes_ui(&self, ui: &mut Ui, progress: &InstallStatus) {
         let (s, amber) = (self.s, theme::states(ui.visuals()).urgent);
         if let Some(wait) = &progress.wait {
-            let text = if wait.place == FaultPlace::Connection { s.models_no_connection } else { s.models_hub_busy };
+            let text = if wait.place == FaultPlace::Connection { s.models_page.no_connection } else { s.models_page.hub_busy };
             ui.label(RichText::new(fill(text, format_args!("{:.0}", wait.secs_left.ceil()))).color(amber));
             CollapsingHeader::new(s.details).id_salt("why").show(ui, |ui| ui.label(RichText::new(&wait.why).small().weak()));
         }
         if let Some(path) = &progress.changed_file {
-            ui.label(RichText::new(fill(s.models_changed, path)).color(amber));
+            ui.label(RichText::new(fill(s.models_page.changed, path)).color(amber));
         }
         if let Some(note) = &progress.note {
             ui.label(RichText::new(note).weak());
         }
         if let Some(chosen) = &progress.chosen {
-            ui.label(RichText::new(fill(s.models_chosen, chosen)).weak());
+            ui.label(RichText::new(fill(s.models_page.chosen, chosen)).weak());
         }
     }
 
@@ -328,11 +329,11 @@ impl CardView<'_> {
     fn progress_text(&self, progress: &InstallStatus) -> String {
         let s = self.s;
         let step = match progress.step {
-            InstallStep::Asking => s.models_asking,
-            InstallStep::Checking => s.models_checking,
-            InstallStep::Fetching => s.models_fetching,
+            InstallStep::Asking => s.models_page.asking,
+            InstallStep::Checking => s.models_page.checking,
+            InstallStep::Fetching => s.models_page.fetching,
             InstallStep::Paused => s.paused,
-            InstallStep::Preparing => s.models_preparing,
+            InstallStep::Preparing => s.models_page.preparing,
         };
         let mut parts = vec![step.to_owned()];
         if progress.all > 0 {
@@ -342,7 +343,7 @@ impl CardView<'_> {
             parts.push(format!("{}/s", moving_size(progress.rate as u64)));
         }
         if let Some(secs) = progress.secs_left.filter(|_| progress.done < progress.all) {
-            parts.push(fill(s.models_left, duration(secs)));
+            parts.push(fill(s.models_page.left, duration(secs)));
         }
         parts.join("  ·  ")
     }
@@ -354,14 +355,14 @@ impl CardView<'_> {
             None => {}
             Some(InstallEnd::Done) => {
                 self.steps_ui(ui, 3);
-                ui.label(RichText::new(s.models_done).color(theme::states(ui.visuals()).listening));
+                ui.label(RichText::new(s.models_page.done).color(theme::states(ui.visuals()).listening));
                 self.notes_ui(ui, progress);
             }
-            Some(InstallEnd::Stopped) => drop(ui.label(s.models_stopped)),
+            Some(InstallEnd::Stopped) => drop(ui.label(s.models_page.stopped)),
             Some(InstallEnd::Failed(error)) => {
                 let fault = theme::states(ui.visuals()).fault;
                 if error.kind() == ErrorKind::Network {
-                    ui.label(RichText::new(s.models_failed_network).color(fault));
+                    ui.label(RichText::new(s.models_page.failed_network).color(fault));
                     CollapsingHeader::new(s.details).id_salt("end").show(ui, |ui| ui.label(RichText::new(s.error(error)).small().weak()));
                 } else {
                     ui.label(RichText::new(s.error(error)).color(fault));

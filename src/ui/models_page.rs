@@ -159,7 +159,7 @@ impl ModelsPage {
                     ui.add_space(theme::GROUP_GAP);
                 }
                 outcome_ui(ui, outcome);
-                ui.label(RichText::new(s.models_keep_using).weak());
+                ui.label(RichText::new(s.models_page.keep_using).weak());
             });
         });
         if let Some(action) = clicked {
@@ -183,7 +183,7 @@ impl ModelsPage {
                 ModelsReply::Measured(modes) => self.machine.release_modes = Some(modes),
                 ModelsReply::Started(started) => self.outcome = started.err().map(|error| Err(s.error(&error))),
                 ModelsReply::Removed(freed) => {
-                    let text = freed.map(|bytes| fill(s.models_removed, size(bytes)));
+                    let text = freed.map(|bytes| fill(s.models_page.removed, size(bytes)));
                     self.outcome = Some(text.map_err(|error| s.error(&error)));
                 }
                 ModelsReply::Ended(name, end) => {

@@ -1,9 +1,5 @@
 //! All text of the window, in one place: a table per language.
 
-pub(super) mod dates;
-mod en;
-mod zh;
-
 use std::fmt::Display;
 
 use crate::config::ExportForm;
@@ -18,8 +14,24 @@ use crate::transcript::NoticeKind;
 pub(super) const TITLE: &str = "Hearken";
 
 macro_rules! strings {
+    ($(#[$doc:meta])* $table:ident; $($name:ident),* $(,)?) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(in crate::ui) struct $table {
+            $(pub(in crate::ui) $name: &'static str,)*
+        }
+
+        impl $table {
+            /// Returns all texts, for the tests.
+            #[cfg(test)]
+            pub(super) fn all(&self) -> Vec<&'static str> {
+                vec![$(self.$name),*]
+            }
+        }
+    };
     ($($name:ident),* $(,)?) => {
-        /// All text of the window in one language. Each `{}` stands for a value that [`fill`] or [`fill_all`] puts in.
+        /// All text of the window in one language, but for that of the models page. Each `{}` stands for a value that [`fill`] or
+        /// [`fill_all`] puts in.
         #[derive(Debug)]
         pub(super) struct Strings {
             $(pub(super) $name: &'static str,)*
@@ -35,6 +47,8 @@ macro_rules! strings {
             error: fn(ErrorKind) -> &'static str,
             /// Returns the sentence that tells the user of the window what to do.
             remedy: fn(Remedy) -> &'static str,
+            /// Text of the models page.
+            pub(super) models_page: &'static models::ModelStrings,
             /// Language of the texts in the table.
             pub(super) language_of_table: UiLanguage,
         }
@@ -44,6 +58,7 @@ macro_rules! strings {
             #[cfg(test)]
             fn all(&self) -> Vec<&'static str> {
                 let mut all = vec![$(self.$name),*];
+                all.extend(self.models_page.all());
                 all.extend(self.emotions);
                 all.extend(self.gap_causes);
                 all.extend(self.weekdays);
@@ -53,6 +68,11 @@ macro_rules! strings {
         }
     };
 }
+
+pub(super) mod dates;
+mod en;
+mod models;
+mod zh;
 
 strings! {
     listening, replying, paused, no_input, loading, ended, behind, quiet_short, pause, resume, pause_hint, cut, cut_hint,
@@ -69,14 +89,7 @@ strings! {
     default_input, looking, dialog, transcribe, translate, sounds_mode, dialog_hint, transcribe_hint,
     translate_hint, sounds_hint, mode_menu, eagerness, eagerness_hint, into, chinese, english, conversation,
     transcript, translation, sounds, hide_panel, view, show_panel, no_conversation, no_transcript, no_translation,
-    more, models, models_hint, models_use, models_listening, models_get, models_get_any, models_download, models_go_on,
-    models_again, models_try_now, models_stop, models_remove, models_remove_ask, models_removed, models_here,
-    models_begun, models_absent, models_disk, models_disk_only, models_full, models_memory, models_memory_of,
-    models_measuring, models_keeps_up, models_keeps_some, models_too_slow, models_can, models_page, models_text,
-    models_accept, models_originals, models_step_licence, models_step_download, models_step_prepare, models_step_ready,
-    models_asking, models_checking, models_fetching, models_preparing, models_chosen, models_left, models_no_connection,
-    models_hub_busy, models_failed_network, models_changed, models_ready, models_failed,
-    models_built_in, models_use_now, models_done, models_stopped, models_keep_using, details,
+    more, models, models_hint,                             details,
     no_sounds, nothing_on, nothing_shown, jump, you, heard_something, heard_sound, copy, less, less_eager, mute_sound,
     cut_off, went_on, still, mark_sound, marked, unmute, strip_label, strip_mode, stayed_silent, responded, caught_up,
     ago, section, settings_search, choose, zoom_help, echo_help, voice_help, pause_notifications, privacy_section,
