@@ -76,10 +76,11 @@ pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Res
     Ok(completion)
 }
 
-/// Runs the model on the data set, stores the predictions and writes the report and its picture into the folder `options.out`.
+/// Runs the model on the data set, stores the predictions and writes the report, with its picture where the task has one, into the
+/// folder `options.out`. Continues an earlier run there if `options.resume` says so.
 ///
 /// # Errors
-/// If the data set, the model or the folder cannot be used, inference fails, or the stored predictions cannot be resumed.
+/// If the data set, the model or the folder cannot be used, inference fails, or the folder holds predictions that are not to be resumed or cannot be.
 fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<EvalReport> {
     let DataSet { rows, items, skipped, notes: mut report_notes } =
         without_unknown_modes(options, layouts::read(&options.task, &options.data)?)?;

@@ -78,7 +78,7 @@ pub struct SpeechText {
     pub prosody: Prosody,
 }
 
-/// The result of one call of [`Utterance::next`].
+/// The outcome of one successful call of [`Utterance::next`]: samples, nothing yet, or the end of the speech.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UtteranceEvent {
     /// Number of samples that were appended to the caller's buffer.

@@ -234,8 +234,8 @@ fn contiguous_f32<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f
     Ok(&values[from..to])
 }
 
-/// Packs the row-major matrix `weight` with rows of `inner` values to one plane of `bits`, tile by tile on all threads; the rows of the
-/// last tile are padded with zeros.
+/// Rounds the row-major matrix `weight`, with rows of `inner` values, to integers of `bits` with scales, and returns them packed, tile by
+/// tile on all threads: the first plane of the matrix. Rows missing in the last tile are zeros.
 #[must_use]
 pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     let tiles: Vec<Vec<u8>> = weight

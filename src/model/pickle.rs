@@ -186,7 +186,7 @@ fn read_small(zip: &mut Zip, name: &str, max_bytes: u64) -> Result<Vec<u8>, Stri
     Ok(bytes)
 }
 
-/// Returns the name of the zip entry that holds the storage of `view`.
+/// Returns the name of the zip entry that holds the storage of `view`; `folder` is the top-level folder with its slash.
 fn storage_name(folder: &str, view: &TensorView) -> String {
     format!("{folder}data/{}", view.storage.key)
 }

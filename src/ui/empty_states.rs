@@ -85,7 +85,8 @@ fn title_ui(ui: &mut Ui, title: &str, text: &str) {
     ui.add_space(theme::GROUP_GAP);
 }
 
-/// Paints the buttons of a state in a row in the middle; each is a text with what it does.
+/// Paints the buttons of a state in the middle, in a row, or below each other where the row does not fit; each is a text with the
+/// action of a click.
 fn buttons_ui(ui: &mut Ui, buttons: Vec<(String, Action)>, actions: &mut Actions) {
     let padding = 2.0 * ui.spacing().button_padding.x;
     let gap = ui.spacing().item_spacing.x;

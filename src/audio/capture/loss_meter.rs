@@ -14,7 +14,8 @@ const LEAST_SECS: f64 = 0.02;
 /// Shortest interval between two reports of losses too short to measure, in seconds.
 const REPORT_INTERVAL_SECS: f64 = 60.0;
 
-/// Follows the frames of one stream and measures the losses that the sound system reports.
+/// The meter of the losses of one stream. The sound system reports only that sound was lost; the meter finds out how many seconds, from
+/// the arrival times of the frames before and after the loss.
 #[derive(Debug)]
 pub(super) struct LossMeter {
     /// Sample rate of the stream, in Hz.

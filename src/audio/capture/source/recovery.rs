@@ -94,8 +94,9 @@ impl CaptureSource {
     }
 
     /// Follows the list of devices: switches to a new default, returns to the chosen input, and detects that the input has disappeared
-    /// although the sound system moved its stream elsewhere. The samples in `out` from index `start` on have not been delivered yet.
-    /// Returns the next event, or None if the input stays as it is.
+    /// although the sound system moved its stream elsewhere. A new input opens on a thread; a later call switches to it. The samples in
+    /// `out` from index `start` on have not been delivered yet: an event that is returned delivers them, with the rest of the old stream;
+    /// None leaves them to the caller.
     pub(super) fn follow_devices(&mut self, start: usize, out: &mut Vec<f32>) -> Option<SourceEvent> {
         let InputState::Listening(live) = &mut self.state else { return None };
         if let Some(opening) = &self.replacement {
