@@ -156,7 +156,7 @@ fn a_model_is_saved_once_it_listens_and_one_that_does_not_load_is_not() {
     let mut bench = open_with(WIDE, "model = \"/old\"\n[window]\nwelcomed = true\nlanguage = \"en\"\n");
     button(&mut bench, "fixture");
     bench.harness.run_steps(10);
-    button(&mut bench, "Use Starter");
+    button(&mut bench, "Use this model");
     assert_eq!(bench.sent(), Some(Command::ChooseModel(ModelChoice::Starter)));
     assert!(saved(&bench).contains("model = \"/old\""), "{}", saved(&bench));
     let error = Error::new(ErrorKind::Model, "/m: one file is damaged").with_remedy(Remedy::ReplaceModel);
@@ -165,7 +165,7 @@ fn a_model_is_saved_once_it_listens_and_one_that_does_not_load_is_not() {
     assert!(bench.shows("“Starter” can't be loaded") && bench.shows("one file is damaged") && bench.shows("Still using fixture."));
     bench.report(Event::ModelChanged { at: at(4), model: "other".into(), choice: Some(ModelChoice::Dir("/other".into())) });
     assert!(saved(&bench).contains("model = \"/old\""), "a failed choice is never saved: {}", saved(&bench));
-    button(&mut bench, "Use Starter");
+    button(&mut bench, "Use this model");
     bench.report(Event::ModelChanged { at: at(9), model: "starter".into(), choice: Some(ModelChoice::Starter) });
     assert!(saved(&bench).contains("model = \"starter\"") && !bench.shows("can't be loaded"), "{}", saved(&bench));
 }
