@@ -313,7 +313,10 @@ impl HearkenApp {
         EguiPanel::top("strip").frame(bar).show(ui, |ui| ribbon::ribbon_ui(ui, &mut self.panels, &mut self.prefs, &data));
         EguiPanel::bottom("health").frame(bar).show(ui, |ui| footer::footer_ui(ui, &data, &kept, self.bar.advice(), actions));
         let empty = empty_state(&transcript, &self.prefs);
+        let asks_consent = !self.prefs.welcomed && !self.welcome_postponed;
         egui::CentralPanel::default().frame(middle).show(ui, |ui| match (empty, &mut self.first_minute) {
+            // Nothing looks out from behind the card.
+            _ if asks_consent => {}
             (Some(state), _) => empty_state_ui(ui, state, &data, &mut self.prefs, &mut self.bar.devices, actions),
             (None, Some(first)) => {
                 if first.ui(ui, &data, &mut self.prefs, self.models.larger_model(), actions) == Progress::Ends {
@@ -322,7 +325,7 @@ impl HearkenApp {
             }
             (None, None) => panels::panels_ui(ui, &mut self.panels, &mut self.prefs, &data, actions),
         });
-        if !self.prefs.welcomed && !self.welcome_postponed {
+        if asks_consent {
             welcome::welcome_ui(ui, &data, &mut self.history_prefs, &mut self.bar.devices, actions);
         } else if let Some(direction) = self.device_dialog {
             if !dialogs::devices_ui(ui, self.s, direction, &mut self.bar.devices, actions) {
