@@ -123,6 +123,7 @@ pub(super) fn about_ui(rows: &mut Rows<'_>, data: &FrameData<'_>) {
             });
         });
     });
+    rows.note(&fill(s.settings_file, data.settings.paths.settings_file().display()));
     rows.row(s.licence, "", |ui, _| drop(ui.hyperlink_to(s.licence_apache, LICENCE)));
     rows.row(s.diagnostics_copy, s.diagnostics_help, |ui, _| {
         if ui.button(s.copy).clicked() {

@@ -59,7 +59,6 @@ pub(super) fn general_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, prefs: &mut 
     prefs.theme = theme;
     let motions = [(Motion::On, s.motion_on), (Motion::Off, s.motion_off)];
     rows.choice(s.motion, s.motion_help, &mut prefs.motion, &motions);
-    rows.note(&fill(s.settings_file, data.settings.paths.settings_file().display()));
 }
 
 /// Paints microphone, speaker, the quiet gate and the processing of the input.
