@@ -206,7 +206,7 @@ fn notifications_can_be_snoozed_and_sound_alerts_removed() {
 
 /// Words that only one section of the settings shows.
 const SECTIONS: [(&str, &str); 11] = [
-    ("General", "Settings are stored in"),
+    ("General", "Start Hearken when you log in"),
     ("Microphone and sound", "Rest when it's quiet"),
     ("Voice", "Only urgent ones"),
     ("Modes", "Add a mode of your own"),
