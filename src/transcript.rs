@@ -176,6 +176,12 @@ impl Transcript {
         }
     }
 
+    /// Returns true if there is anything to read: words, replies or sounds.
+    #[must_use]
+    pub const fn has_content(&self) -> bool {
+        !self.rows.is_empty() || !self.replies.is_empty() || !self.sounds.is_empty()
+    }
+
     /// Adds or replaces the panels of these modes, for later events; panels of other modes stay.
     pub fn set_panels(&mut self, panels: BTreeMap<String, Panel>) {
         self.panels.extend(panels);

@@ -13,13 +13,15 @@
 )]
 
 mod inside;
+mod program;
 mod x11;
 
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use inside::{in_virtual_mic, needs};
+use inside::in_virtual_mic;
+use program::{hearken_on, home, needs_display};
 use x11::{Server, X11};
 
 /// Time over which CPU is measured, unless `HEARKEN_QUIET_SECS` gives another.
@@ -42,16 +44,14 @@ const ATTEMPTS: usize = 5;
 
 #[test]
 fn the_window_starts_fast_and_is_idle_in_a_quiet_room() {
-    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
+    needs_display();
     in_virtual_mic(TEST_LIMIT, || {
         measure_start_and_quiet_room();
     });
 }
 
 fn measure_start_and_quiet_room() {
-    let home = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(home.path().join("config")).unwrap();
-    std::fs::write(home.path().join("config/settings.toml"), "[window]\nwelcomed = true\nlanguage = \"en\"\n").unwrap();
+    let home = home("[window]\nwelcomed = true\nlanguage = \"en\"\n");
     let noise = home.path().join("noise.wav");
     write_noise(&noise);
     let server = Server::start();
@@ -94,9 +94,7 @@ fn start(home: &Path, server: &Server, x: &mut X11) -> (Child, Duration) {
     let log = home.join("data/hearken.log");
     let listens = || std::fs::read_to_string(&log).unwrap_or_default().matches("listening to").count();
     let (before, begun) = (listens(), Instant::now());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
-    command.env("HEARKEN_HOME", home).env("HOME", home).env_remove("WAYLAND_DISPLAY").env("DISPLAY", format!(":{}", server.number));
-    let child = command.spawn().unwrap();
+    let child = hearken_on(server, home).spawn().unwrap();
     while listens() == before || x.window().is_none() {
         assert!(begun.elapsed() < START_LIMIT, "the window does not start");
         std::thread::sleep(Duration::from_millis(5));

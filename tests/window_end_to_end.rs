@@ -3,13 +3,15 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod inside;
+mod program;
 mod x11;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
-use inside::{LIMIT, in_virtual_mic, needs, play};
+use inside::{LIMIT, in_virtual_mic, play};
+use program::{Killed, hearken, hearken_on, home, needs_display_and_voice, spoken, wait_for};
 use x11::{CONTROL, RETURN, Server, X11};
 
 /// Time for the model to hear a sentence on a busy machine, and for the window to take a shortcut.
@@ -21,6 +23,9 @@ const FILE_LIMIT: Duration = Duration::from_secs(20);
 /// Longest wait for the end of the program.
 const END_LIMIT: Duration = Duration::from_secs(15);
 
+/// Settings with which only transcription is on.
+const TRANSCRIBING: &str = "modes = [\"transcribe\"]\n[window]\nwelcomed = true\nlanguage = \"en\"\n";
+
 #[test]
 fn speech_is_exported_as_subtitles() {
     needs_display_and_voice();
@@ -30,10 +35,10 @@ fn speech_is_exported_as_subtitles() {
 }
 
 fn speak_and_export() {
-    let home = transcribing_home();
+    let home = home(TRANSCRIBING);
     let (heard, exported) = (home.path().join("heard.wav"), home.path().join("out.srt"));
     let server = Server::start();
-    let mut window = hearken(home.path()).env("DISPLAY", format!(":{}", server.number)).arg("--save-audio").arg(&heard).spawn().unwrap();
+    let mut window = hearken_on(&server, home.path()).arg("--save-audio").arg(&heard).spawn().unwrap();
     let mut x = X11::connect(&server);
     let shown = wait_for(WINDOW_LIMIT, || x.window());
     wait_for(FILE_LIMIT, || heard.exists().then_some(()));
@@ -73,13 +78,11 @@ fn loss_of_the_display_loses_no_words_and_the_window_returns() {
 }
 
 fn lose_and_restore_the_display() {
-    let home = transcribing_home();
+    let home = home(TRANSCRIBING);
     let said = home.path().join("stderr");
     let server = Server::start();
     let number = server.number.clone();
-    let mut command = hearken(home.path());
-    command.env("DISPLAY", format!(":{number}")).stderr(std::fs::File::create(&said).unwrap());
-    let mut window = Killed(command.spawn().unwrap());
+    let mut window = Killed(hearken_on(&server, home.path()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap());
     wait_for(WINDOW_LIMIT, || X11::connect(&server).window());
     std::thread::sleep(REACTION_TIME);
     let clip = spoken(home.path(), "good morning");
@@ -112,38 +115,6 @@ fn lose_and_restore_the_display() {
     assert!(ended(&mut window.0), "closing the window ends Hearken");
 }
 
-/// Fails if the X server or the voice is missing.
-fn needs_display_and_voice() {
-    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
-    needs("espeak-ng", "espeak-ng");
-}
-
-/// Makes a home in which only transcription is on.
-fn transcribing_home() -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
-    let config = home.path().join("config");
-    std::fs::create_dir_all(&config).unwrap();
-    std::fs::write(config.join("settings.toml"), "modes = [\"transcribe\"]\n[window]\nwelcomed = true\nlanguage = \"en\"\n").unwrap();
-    home
-}
-
-/// Synthesises `text` into a WAV file.
-fn spoken(folder: &Path, text: &str) -> PathBuf {
-    let clip = folder.join("said.wav");
-    assert!(Command::new("espeak-ng").args(["-v", "en-gb", "-s", "140", "-w"]).arg(&clip).arg(text).status().unwrap().success());
-    clip
-}
-
-/// A process that is killed when the test ends: without a window it would run on.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Returns all words of the history, oldest session first.
 fn history_words(home: &Path) -> Vec<String> {
     let run = |args: &[&str]| String::from_utf8(hearken(home).arg("history").args(args).output().unwrap().stdout).unwrap();
@@ -151,23 +122,6 @@ fn history_words(home: &Path) -> Vec<String> {
     let mut ids: Vec<u64> = sessions.as_array().unwrap().iter().map(|session| session["session"].as_u64().unwrap()).collect();
     ids.sort_unstable();
     ids.iter().flat_map(|id| words(&run(&["export", &id.to_string(), "--format", "srt"]))).collect()
-}
-
-fn hearken(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
-    command.env("HEARKEN_HOME", home).env("HOME", home).env_remove("WAYLAND_DISPLAY");
-    command
-}
-
-fn wait_for<T>(limit: Duration, mut what: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = what() {
-            return found;
-        }
-        assert!(begun.elapsed() < limit, "not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 fn ended(child: &mut Child) -> bool {

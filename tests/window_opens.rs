@@ -2,12 +2,13 @@
 #![cfg(feature = "window")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod window_bench;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use hearken::config::{Cli, FileSpeed, HistoryPrefs, Paths, Request, Settings, SourceChoice, StartState, Stdout};
 use hearken::engine::{EngineHandle, start_patiently};
@@ -15,7 +16,7 @@ use hearken::error::ErrorKind;
 use hearken::history::{HistoryCallbacks, HistoryHandle, HistoryState};
 use hearken::protocol::{Command, Event, ModelChoice};
 use hearken::transcript::Transcript;
-use hearken::ui::{HearkenApp, SingleInstance, starting_settings};
+use hearken::ui::{SingleInstance, starting_settings};
 
 /// A fault of a home folder.
 struct Fault {
@@ -209,19 +210,7 @@ fn listen(engine: &EngineHandle) -> Vec<Event> {
 
 /// Returns the texts of the window on `engine`.
 fn window_texts(engine: EngineHandle, settings: Settings) -> Vec<String> {
-    let mut engine = Some(engine);
-    let mut harness = Harness::builder().with_size([1_180.0, 740.0]).build_ui_state(
-        move |ui, app: &mut Option<HearkenApp>| {
-            let ctx = ui.ctx().clone();
-            if let Some(engine) = engine.take() {
-                *app = Some(HearkenApp::new(engine, settings.clone(), &ctx));
-            }
-            if let Some(app) = app {
-                app.ui(ui);
-            }
-        },
-        None,
-    );
+    let mut harness = window_bench::window([1_180.0, 740.0], engine, settings);
     for _ in 0..4 {
         harness.step();
     }

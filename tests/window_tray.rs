@@ -3,15 +3,15 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod inside;
+mod program;
 mod x11;
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use inside::{in_virtual_mic, needs};
+use inside::in_virtual_mic;
+use program::{Killed, hearken_on, home, needs_display, wait_for};
 use x11::{Server, X11};
 use zbus::zvariant::{OwnedValue, Value};
 use zbus::{Connection, Proxy, block_on, connection};
@@ -25,6 +25,10 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const CHANGE_LIMIT: Duration = Duration::from_secs(20);
 /// Time after which a window that was to be hidden would be seen.
 const REACTION_TIME: Duration = Duration::from_secs(2);
+
+/// Settings of a user who has consented, and of one whose closed window stays in the tray.
+const WELCOMED: &str = "[window]\nwelcomed = true\nlanguage = \"en\"\n";
+const STAYS_IN_TRAY: &str = "[window]\nwelcomed = true\nlanguage = \"en\"\non_close = \"tray\"\n";
 
 /// A layout of a menu (com.canonical.dbusmenu): id, properties, children.
 type Layout = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);
@@ -118,18 +122,18 @@ impl Tray {
 
 #[test]
 fn the_tray_shows_the_state_pauses_keeps_a_closed_window_and_quits() {
-    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
+    needs_display();
     in_virtual_mic(TEST_LIMIT, || {
         use_the_tray();
     });
 }
 
 fn use_the_tray() {
-    let home = home("on_close = \"tray\"\n");
+    let home = home(STAYS_IN_TRAY);
     let tray = Tray::start();
     let server = Server::start();
     let mut x = X11::connect(&server);
-    let mut program = hearken(home.path(), &server, &[]);
+    let mut program = Killed(hearken_on(&server, home.path()).spawn().unwrap());
     let window = wait_for(START_LIMIT, || x.window());
     wait_for(START_LIMIT, || tray.items.lock().unwrap().last().cloned());
 
@@ -160,7 +164,7 @@ fn use_the_tray() {
 
 #[test]
 fn a_hidden_start_waits_in_the_tray_and_without_a_tray_closing_ends() {
-    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
+    needs_display();
     in_virtual_mic(TEST_LIMIT, || {
         start_hidden();
         close_without_a_tray();
@@ -168,16 +172,16 @@ fn a_hidden_start_waits_in_the_tray_and_without_a_tray_closing_ends() {
 }
 
 fn start_hidden() {
-    let home = home("");
+    let home = home(WELCOMED);
     let tray = Tray::start();
     let server = Server::start();
     let mut x = X11::connect(&server);
-    let mut program = hearken(home.path(), &server, &["--hidden"]);
+    let mut program = Killed(hearken_on(&server, home.path()).arg("--hidden").spawn().unwrap());
     wait_for(START_LIMIT, || tray.items.lock().unwrap().last().cloned());
     std::thread::sleep(REACTION_TIME);
     assert_eq!(x.window(), None, "no window is in sight");
     // A second start opens the window, as a click on the icon does.
-    let second = hearken(home.path(), &server, &[]).0.wait().unwrap();
+    let second = hearken_on(&server, home.path()).status().unwrap();
     assert!(second.success());
     wait_for(START_LIMIT, || x.window());
     tray.choose("Quit Hearken");
@@ -185,47 +189,12 @@ fn start_hidden() {
 }
 
 fn close_without_a_tray() {
-    let home = home("on_close = \"tray\"\n");
+    let home = home(STAYS_IN_TRAY);
     let server = Server::start();
     let mut x = X11::connect(&server);
-    let mut program = hearken(home.path(), &server, &[]);
+    let mut program = Killed(hearken_on(&server, home.path()).spawn().unwrap());
     let window = wait_for(START_LIMIT, || x.window());
     std::thread::sleep(REACTION_TIME);
     x.close(window);
     assert!(wait_for(CHANGE_LIMIT, || program.0.try_wait().unwrap()).success(), "there is no tray to stay in");
-}
-
-fn home(settings: &str) -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
-    let config = home.path().join("config");
-    std::fs::create_dir_all(&config).unwrap();
-    std::fs::write(config.join("settings.toml"), format!("[window]\nwelcomed = true\nlanguage = \"en\"\n{settings}")).unwrap();
-    home
-}
-
-/// A program that is killed when dropped.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn hearken(home: &Path, server: &Server, arguments: &[&str]) -> Killed {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
-    command.args(arguments).env("HEARKEN_HOME", home).env("HOME", home).env_remove("WAYLAND_DISPLAY");
-    Killed(command.env("DISPLAY", format!(":{}", server.number)).spawn().unwrap())
-}
-
-fn wait_for<T>(limit: Duration, mut what: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = what() {
-            return found;
-        }
-        assert!(begun.elapsed() < limit, "not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }

@@ -3,13 +3,15 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod inside;
+mod program;
 mod x11;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-use inside::{LIMIT, in_virtual_mic, needs, play};
+use inside::{LIMIT, in_virtual_mic, play};
+use program::{Killed, hearken, hearken_on, home, needs_display_and_voice, spoken, wait_for};
 use x11::{CONTROL, DELETE, RETURN, SHIFT, Server, X11};
 
 /// Time for the window to take a key, and for the model to hear a sentence and the history to store it.
@@ -18,6 +20,10 @@ const HEARING_TIME: Duration = Duration::from_secs(6);
 /// Longest waits for the window and for anything else.
 const WINDOW_LIMIT: Duration = Duration::from_secs(40);
 const OTHER_LIMIT: Duration = Duration::from_secs(20);
+
+/// Settings of a new user and of one who has consented, without a voice for replies.
+const NEW_USER: &str = "[window]\nlanguage = \"en\"\n[voice]\nvoice = \"none\"\n";
+const WELCOMED: &str = "[window]\nwelcomed = true\nlanguage = \"en\"\n[voice]\nvoice = \"none\"\n";
 
 #[test]
 fn nothing_is_captured_or_kept_before_the_consent() {
@@ -28,7 +34,7 @@ fn nothing_is_captured_or_kept_before_the_consent() {
 }
 
 fn start_only_after_consent() {
-    let home = home("[window]\nlanguage = \"en\"\n");
+    let home = home(NEW_USER);
     let before = recording_streams();
     let (server, mut window) = (Server::start(), None);
     let mut x = open(&home, &server, &mut window);
@@ -54,7 +60,7 @@ fn a_deleted_conversation_is_gone_from_the_disk() {
 }
 
 fn delete_conversation() {
-    let home = home("[window]\nwelcomed = true\nlanguage = \"en\"\n");
+    let home = home(WELCOMED);
     let (server, mut window) = (Server::start(), None);
     let mut x = open(&home, &server, &mut window);
     let shown = wait_for(WINDOW_LIMIT, || x.window());
@@ -82,7 +88,7 @@ fn without_a_microphone_the_loudspeaker_is_not_listened_to() {
 }
 
 fn play_without_microphone() {
-    let home = home("[window]\nwelcomed = true\nlanguage = \"en\"\n");
+    let home = home(WELCOMED);
     let modules = pactl(&["list", "short", "modules"]);
     let module = modules.lines().find(|line| line.contains("source_name=vmic")).and_then(|line| line.split_whitespace().next());
     pactl(&["unload-module", module.unwrap()]);
@@ -98,48 +104,11 @@ fn play_without_microphone() {
     assert!(window.unwrap().0.try_wait().unwrap().is_none(), "the window is open");
 }
 
-/// Fails if the X server or the voice is missing.
-fn needs_display_and_voice() {
-    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
-    needs("espeak-ng", "espeak-ng");
-}
-
-/// Makes a home with the table `window` of its settings, in which replies are not spoken.
-fn home(window: &str) -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(home.path().join("config")).unwrap();
-    std::fs::write(home.path().join("config/settings.toml"), format!("{window}[voice]\nvoice = \"none\"\n")).unwrap();
-    home
-}
-
-/// A process that is killed when the test ends.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Starts Hearken on the server's display and connects to the server.
 fn open(home: &tempfile::TempDir, server: &Server, window: &mut Option<Killed>) -> X11 {
-    let child = hearken(home.path()).env("DISPLAY", format!(":{}", server.number)).spawn().unwrap();
+    let child = hearken_on(server, home.path()).spawn().unwrap();
     *window = Some(Killed(child));
     X11::connect(server)
-}
-
-fn hearken(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
-    command.env("HEARKEN_HOME", home).env("HOME", home).env_remove("WAYLAND_DISPLAY");
-    command
-}
-
-/// Synthesises `text` into a WAV file.
-fn spoken(folder: &Path, text: &str) -> PathBuf {
-    let clip = folder.join("said.wav");
-    assert!(Command::new("espeak-ng").args(["-v", "en-gb", "-s", "140", "-w"]).arg(&clip).arg(text).status().unwrap().success());
-    clip
 }
 
 /// Says `text` into the microphone, and waits until it could have been heard and stored.
@@ -161,15 +130,4 @@ fn pactl(args: &[&str]) -> String {
 /// Returns the number of streams that record from a source.
 fn recording_streams() -> usize {
     pactl(&["list", "short", "source-outputs"]).lines().count()
-}
-
-fn wait_for<T>(limit: Duration, mut what: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = what() {
-            return found;
-        }
-        assert!(begun.elapsed() < limit, "not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }

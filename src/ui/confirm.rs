@@ -62,7 +62,7 @@ impl<T> Confirmation<T> {
                 }
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     let text = RichText::new(delete).color(ui.visuals().panel_fill).strong();
-                    let button = Button::new(text).fill(theme::states(ui.visuals()).fault);
+                    let button = Button::new(text).fill(theme::Palette::of(ui.visuals()).fault);
                     if ui.add_enabled(now >= until, button).clicked() {
                         answer = Some(Answer::Delete);
                     }

@@ -6,13 +6,13 @@ use super::actions::Actions;
 use super::conversation_rule::rule_ui;
 use super::frame::FrameData;
 use super::icons::{self, Icon, Visibility};
-use super::panel_lines::{copy_menu, is_ongoing, reply_menu_ui, toggle_marked};
+use super::panel_lines::{copy_menu, is_ongoing, reply_menu_ui, reply_text_ui, toggle_marked};
 use super::panels::is_hidden;
 use super::strings::fill;
 use super::theme::{self, Palette};
 use super::virtual_list::VirtualList;
 use crate::config::WindowPrefs;
-use crate::protocol::{Emotion, Panel, ReplyId, StopReason};
+use crate::protocol::{Emotion, Panel, ReplyId};
 use crate::time::StreamTime;
 use crate::transcript::{DecisionTick, Reply, ReplyTrigger, SoundLine, Transcript};
 
@@ -318,18 +318,11 @@ impl LineUi<'_, '_> {
     }
 
     fn reply_text_ui(&self, ui: &mut Ui, reply: &Reply) {
-        let (s, p) = (self.data.s, Palette::of(ui.visuals()));
+        let s = self.data.s;
         let size = word_size(ui);
         let text = if reply.text.is_empty() { "…" } else { &reply.text };
         let text = if reply.emotion == Some(Emotion::Urgent) { theme::bold(text, size) } else { RichText::new(text).size(size) };
-        let label = ui.add(Label::new(text).wrap());
-        copy_menu(&label, s, &reply.text);
-        match reply.stop {
-            None => drop(ui.label(RichText::new(s.replying).color(p.replying).small())),
-            Some(StopReason::End) => {}
-            Some(StopReason::Cut) => drop(ui.label(RichText::new(s.cut_off).weak().small())),
-            Some(StopReason::Limit | StopReason::Loop) => drop(ui.label(RichText::new(s.went_on).weak().small())),
-        }
+        reply_text_ui(ui, s, reply, text);
     }
 
     /// Paints the button of a reply's menu, which can be seen while the pointer is over the reply or the button has the focus.
@@ -403,7 +396,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::protocol::Event;
+    use crate::protocol::{Event, StopReason};
     use crate::time::ChunkIdx;
 
     fn at(secs: u64) -> StreamTime {

@@ -37,6 +37,6 @@ pub(super) fn outcome_ui(ui: &mut Ui, outcome: Option<&Outcome>) {
     match outcome {
         None => {}
         Some(Ok(text)) => drop(ui.label(text)),
-        Some(Err(text)) => drop(ui.label(RichText::new(text).color(theme::states(ui.visuals()).fault))),
+        Some(Err(text)) => drop(ui.label(RichText::new(text).color(theme::Palette::of(ui.visuals()).fault))),
     }
 }

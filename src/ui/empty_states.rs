@@ -1,11 +1,12 @@
 //! The states in which the middle of the window has nothing to show: a sentence in large letters and the buttons that go on from
 //! there.
 
-use egui::{Align, Layout, RichText, Sense, Stroke, Ui, Vec2, pos2, vec2};
+use egui::{Align, Layout, RichText, Ui, vec2};
 
 use super::actions::{Action, Actions, Dialog};
 use super::device_menu::DeviceMenu;
 use super::frame::FrameData;
+use super::icons::{self, Icon};
 use super::panels::{PANELS, is_hidden};
 use super::strings::fill;
 use super::theme;
@@ -34,7 +35,7 @@ pub(super) enum EmptyState {
 
 /// Returns the state that the middle of the window shows in place of the panels; `None` while the panels have something to show.
 pub(super) fn empty_state(t: &Transcript, prefs: &WindowPrefs) -> Option<EmptyState> {
-    let has_words = !t.rows.is_empty() || !t.replies.is_empty() || !t.sounds.is_empty();
+    let has_words = t.has_content();
     let is_hidden_used = |panel: &Panel| is_hidden(prefs, *panel);
     if t.input() == InputState::Lost && !has_words {
         Some(EmptyState::WithoutInput)
@@ -66,7 +67,7 @@ pub(super) fn empty_state_ui(
             match state {
                 EmptyState::WithoutInput => {
                     if icon {
-                        missing_microphone_ui(ui);
+                        icons::mark(ui, Icon::MicrophoneOff, ICON, theme::Palette::of(ui.visuals()).fault);
                     }
                     no_microphone_ui(ui, data, devices, actions);
                 }
@@ -140,18 +141,4 @@ fn no_panel_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs) {
     if ui.button(data.s.show_all).clicked() {
         prefs.hidden.retain(|name| !PANELS.iter().any(|panel| panel.name() == name));
     }
-}
-
-/// Paints a microphone that is crossed out.
-fn missing_microphone_ui(ui: &mut Ui) {
-    let (rect, _) = ui.allocate_exact_size(Vec2::splat(ICON), Sense::hover());
-    let line = Stroke::new(2.5, ui.visuals().weak_text_color());
-    let at = |x: f32, y: f32| pos2(rect.left() + x * rect.width(), rect.top() + y * rect.height());
-    let p = ui.painter();
-    p.rect_stroke(egui::Rect::from_min_max(at(0.36, 0.05), at(0.64, 0.58)), rect.width() * 0.14, line, egui::StrokeKind::Middle);
-    let arc = (0..=12).map(|n| std::f32::consts::PI * n as f32 / 12.0).map(|angle| at(0.5 - 0.28 * angle.cos(), 0.46 + 0.28 * angle.sin()));
-    p.add(egui::Shape::line(arc.collect(), line));
-    p.line_segment([at(0.5, 0.74), at(0.5, 0.95)], line);
-    p.line_segment([at(0.32, 0.95), at(0.68, 0.95)], line);
-    p.line_segment([at(0.12, 0.08), at(0.88, 0.92)], Stroke::new(3.0, theme::states(ui.visuals()).fault));
 }

@@ -158,7 +158,7 @@ impl ExportDialog {
         }
         let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter)) && self.warned_of.is_none();
         if self.warned_of.is_some() {
-            ui.label(RichText::new(s.exists).color(theme::states(ui.visuals()).fault));
+            ui.label(RichText::new(s.exists).color(theme::Palette::of(ui.visuals()).fault));
         }
         entered
     }

@@ -8,6 +8,7 @@ use egui::{Frame, Rect, RichText, Sense, Ui, vec2};
 
 use super::actions::{Action, Actions, Dialog};
 use super::frame::FrameData;
+use super::status_bar::share_of_level;
 use super::strings::{Strings, fill, fill_all};
 use super::theme;
 use crate::config::WindowPrefs;
@@ -27,9 +28,8 @@ const LOW: f32 = 260.0;
 const WIDTH: f32 = 560.0;
 /// Time for which an answer is shown before the next step begins.
 const READING_TIME: Duration = Duration::from_secs(4);
-/// Width and height of the level below a step, in points, and the level of its left end, in dBFS.
+/// Width and height of the level below a step, in points.
 const METER: [f32; 2] = [160.0, 6.0];
-const METER_FLOOR_DBFS: f32 = -60.0;
 /// Height that a step takes at least, by which it is moved up from the middle, in points.
 const STEP_HEIGHT: f32 = 230.0;
 
@@ -155,7 +155,7 @@ impl FirstMinute {
             ui.label(RichText::new(&line.text).size(large));
         }
         if let Some(Reply { text, stop, .. }) = answer {
-            ui.label(RichText::new(text).size(large).color(theme::states(ui.visuals()).replying));
+            ui.label(RichText::new(text).size(large).color(theme::Palette::of(ui.visuals()).replying));
             if stop.is_some() {
                 let answered = *self.answered.get_or_insert_with(Instant::now);
                 ui.ctx().request_repaint_after(READING_TIME.saturating_sub(answered.elapsed()));
@@ -224,10 +224,9 @@ pub(super) fn phrases_hint(s: &Strings) -> String {
 pub(super) fn level_ui(ui: &mut Ui, data: &FrameData<'_>) {
     let (rect, response) = ui.allocate_exact_size(vec2(METER[0].min(ui.available_width()), METER[1]), Sense::hover());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, data.s.level));
-    let dbfs = if data.is_capturing() { data.readings.level_dbfs } else { METER_FLOOR_DBFS };
-    let share = ((dbfs - METER_FLOOR_DBFS) / -METER_FLOOR_DBFS).clamp(0.0, 1.0);
+    let share = if data.is_capturing() { share_of_level(data.readings.level_dbfs) } else { 0.0 };
     let p = ui.painter();
     p.rect_filled(rect, rect.height() / 2.0, ui.visuals().widgets.inactive.bg_fill);
     let lit = Rect::from_min_size(rect.min, vec2(rect.width() * share, rect.height()));
-    p.rect_filled(lit, rect.height() / 2.0, theme::states(ui.visuals()).listening);
+    p.rect_filled(lit, rect.height() / 2.0, theme::Palette::of(ui.visuals()).listening);
 }

@@ -117,7 +117,7 @@ impl SessionView {
     fn lines_ui(&mut self, ui: &mut Ui, s: &Strings, open: &OpenSession) {
         for recording in &open.recordings {
             let text = format!("• {}: {}", s.with_sound, recording.display());
-            ui.label(RichText::new(text).color(theme::states(ui.visuals()).fault).small());
+            ui.label(RichText::new(text).color(theme::Palette::of(ui.visuals()).fault).small());
         }
         if let Some((at, panel)) = self.scroll_to.take() {
             let first = open.lines.partition_point(|line| line.at < at);
@@ -178,7 +178,7 @@ fn line_ui(ui: &mut Ui, s: &Strings, line: &StoredLine) {
         }
         let mut text = RichText::new(&line.text);
         if line.panel == Panel::Conversation {
-            text = text.color(theme::states(ui.visuals()).replying);
+            text = text.color(theme::Palette::of(ui.visuals()).replying);
         }
         ui.add(egui::Label::new(text).wrap());
     });

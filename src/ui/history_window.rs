@@ -180,7 +180,7 @@ impl HistoryWindow {
     fn foot_ui(&mut self, ui: &mut Ui, s: &Strings, kept: &str) {
         let margin = egui::Margin { top: theme::PANEL_MARGIN, ..egui::Margin::ZERO };
         egui::Panel::bottom("history foot").frame(egui::Frame::NONE.inner_margin(margin)).show(ui, |ui| {
-            let fault = theme::states(ui.visuals()).fault;
+            let fault = theme::Palette::of(ui.visuals()).fault;
             if let Some(error) = &self.data.failure {
                 ui.label(RichText::new(s.error(error)).color(fault));
             }

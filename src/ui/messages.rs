@@ -323,7 +323,7 @@ impl Messages {
 
 /// Paints a message; returns true if the user dismisses it.
 fn message_ui(ui: &mut Ui, s: &Strings, message: &Message, actions: &mut Actions) -> bool {
-    let colours = theme::states(ui.visuals());
+    let colours = theme::Palette::of(ui.visuals());
     let colour = match message.level {
         Level::News => ui.visuals().strong_text_color(),
         Level::Warning => colours.urgent,

@@ -200,7 +200,7 @@ impl ModeEditor {
                     self.recording_since = None;
                 }
                 let text = fill(s.recording_clip, since.elapsed().as_secs());
-                ui.label(RichText::new(text).color(theme::states(ui.visuals()).fault));
+                ui.label(RichText::new(text).color(theme::Palette::of(ui.visuals()).fault));
                 if since.elapsed() > RECORDING_STARTS && !data.readings.recording_clip {
                     self.recording_since = None;
                 }

@@ -78,7 +78,7 @@ impl CardView<'_> {
         ui.horizontal_wrapped(|ui| {
             ui.label(theme::bold(&card.title, theme::LARGE));
             if self.in_use {
-                ui.label(RichText::new(s.models_page.listening).color(theme::states(ui.visuals()).listening));
+                ui.label(RichText::new(s.models_page.listening).color(theme::Palette::of(ui.visuals()).listening));
             } else if let Some(state) = self.state_text() {
                 ui.label(RichText::new(state).weak());
             }
@@ -308,7 +308,7 @@ impl CardView<'_> {
     /// Paints what a download has to say beside its progress: a failure with the time to the next attempt, a changed release, the
     /// chosen precision.
     fn notes_ui(&self, ui: &mut Ui, progress: &InstallStatus) {
-        let (s, amber) = (self.s, theme::states(ui.visuals()).urgent);
+        let (s, amber) = (self.s, theme::Palette::of(ui.visuals()).urgent);
         if let Some(wait) = &progress.wait {
             let text = if wait.place == FaultPlace::Connection { s.models_page.no_connection } else { s.models_page.hub_busy };
             ui.label(RichText::new(fill(text, format_args!("{:.0}", wait.secs_left.ceil()))).color(amber));
@@ -355,12 +355,12 @@ impl CardView<'_> {
             None => {}
             Some(InstallEnd::Done) => {
                 self.steps_ui(ui, 3);
-                ui.label(RichText::new(s.models_page.done).color(theme::states(ui.visuals()).listening));
+                ui.label(RichText::new(s.models_page.done).color(theme::Palette::of(ui.visuals()).listening));
                 self.notes_ui(ui, progress);
             }
             Some(InstallEnd::Stopped) => drop(ui.label(s.models_page.stopped)),
             Some(InstallEnd::Failed(error)) => {
-                let fault = theme::states(ui.visuals()).fault;
+                let fault = theme::Palette::of(ui.visuals()).fault;
                 if error.kind() == ErrorKind::Network {
                     ui.label(RichText::new(s.models_page.failed_network).color(fault));
                     CollapsingHeader::new(s.details).id_salt("end").show(ui, |ui| ui.label(RichText::new(s.error(error)).small().weak()));
@@ -374,13 +374,13 @@ impl CardView<'_> {
 
 /// Paints a button that is the main one of its card.
 fn main_button(ui: &mut Ui, label: &str) -> egui::Response {
-    let colours = theme::states(ui.visuals());
+    let colours = theme::Palette::of(ui.visuals());
     let text = theme::bold(label, theme::BODY).color(colours.on_accent);
     ui.add(Button::new(text).fill(colours.accent_fill).min_size(egui::vec2(0.0, MAIN_HEIGHT)))
 }
 
 fn facts_ui(ui: &mut Ui, facts: &[(Fact, String)]) {
-    let states = theme::states(ui.visuals());
+    let states = theme::Palette::of(ui.visuals());
     for (fact, text) in facts {
         let colour = match fact {
             Fact::Good => states.listening,

@@ -59,7 +59,7 @@ impl HearkenApp {
         let s = self.s;
         let (silent, has_words, idle) = {
             let t = self.session.data.transcript();
-            let has_words = !t.rows.is_empty() || !t.replies.is_empty() || !t.sounds.is_empty();
+            let has_words = t.has_content();
             (t.is_input_silent().then(|| t.source.clone()), has_words, t.modes.is_empty() && has_words)
         };
         match silent {

@@ -166,7 +166,7 @@ pub(super) fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, ac
 /// Paints a reply, with a bar before it, and a button that opens `menu`. The bar stands out if the reply is `hovered`, urgent or
 /// unfinished.
 fn reply_ui(ui: &mut Ui, reply: &Reply, hovered: Option<ReplyId>, data: &FrameData<'_>, menu: impl FnOnce(&mut Ui)) -> egui::Response {
-    let (s, colours) = (data.s, theme::states(ui.visuals()));
+    let (s, colours) = (data.s, theme::Palette::of(ui.visuals()));
     let urgent = reply.emotion == Some(Emotion::Urgent);
     let line = ui.horizontal_top(|ui| {
         time_ui(ui, &data.time(reply.at), TIME_HEIGHT);
@@ -180,14 +180,7 @@ fn reply_ui(ui: &mut Ui, reply: &Reply, hovered: Option<ReplyId>, data: &FrameDa
             if urgent {
                 text = text.font(super::fonts::semibold(WORDS)).color(colours.urgent);
             }
-            let label = ui.add(egui::Label::new(text).wrap());
-            copy_menu(&label, s, &reply.text);
-            match reply.stop {
-                None => drop(ui.label(RichText::new(s.replying).color(colours.replying).small())),
-                Some(StopReason::End) => {}
-                Some(StopReason::Cut) => drop(ui.label(RichText::new(s.cut_off).weak().small())),
-                Some(StopReason::Limit | StopReason::Loop) => drop(ui.label(RichText::new(s.went_on).weak().small())),
-            }
+            reply_text_ui(ui, s, reply, text);
         });
         let visibility = if hovered == Some(reply.id) { Visibility::Shown } else { Visibility::OnFocus };
         let more = icons::in_line(ui, Icon::More, s.less, visibility);
@@ -256,7 +249,7 @@ fn sound_ui(ui: &mut Ui, data: &FrameData<'_>, sound: &SoundLine) {
     });
     copy_menu(&label.inner, data.s, &sound.name);
     if is_ongoing(data, sound) {
-        ui.label(RichText::new(data.s.still).color(theme::states(ui.visuals()).listening));
+        ui.label(RichText::new(data.s.still).color(theme::Palette::of(ui.visuals()).listening));
     } else if sound.count > 1 {
         ui.label(RichText::new(format!("– {}", data.time(sound.last))).weak());
     }
@@ -265,6 +258,18 @@ fn sound_ui(ui: &mut Ui, data: &FrameData<'_>, sound: &SoundLine) {
 fn empty_ui(ui: &mut Ui, text: &str) {
     ui.add_space(theme::GROUP_GAP);
     ui.label(RichText::new(text).weak().size(theme::BODY + 1.0));
+}
+
+/// Paints `text`, the text of `reply`, with a menu that copies it, and below it the end of the reply unless that is the usual one.
+pub(super) fn reply_text_ui(ui: &mut Ui, s: &Strings, reply: &Reply, text: RichText) {
+    let label = ui.add(egui::Label::new(text).wrap());
+    copy_menu(&label, s, &reply.text);
+    match reply.stop {
+        None => drop(ui.label(RichText::new(s.replying).color(theme::Palette::of(ui.visuals()).replying).small())),
+        Some(StopReason::End) => {}
+        Some(StopReason::Cut) => drop(ui.label(RichText::new(s.cut_off).weak().small())),
+        Some(StopReason::Limit | StopReason::Loop) => drop(ui.label(RichText::new(s.went_on).weak().small())),
+    }
 }
 
 /// Adds a menu to a label, which copies `text`.

@@ -159,7 +159,7 @@ fn hints_ui(ui: &mut Ui, data: &FrameData<'_>, visible: &[Panel]) {
                 continue;
             }
             ui.horizontal(|ui| {
-                icons::mark(ui, icon_of_panel(panel), size, theme::states(ui.visuals()).accent);
+                icons::mark(ui, icon_of_panel(panel), size, theme::Palette::of(ui.visuals()).accent);
                 let text = if size > theme::BODY { theme::bold(text, size) } else { RichText::new(text).weak().size(size) };
                 ui.add(egui::Label::new(text).wrap());
             });

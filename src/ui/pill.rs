@@ -11,6 +11,7 @@ use super::overlay::{self, FirstPlace, OverlayKey, Placement};
 use super::session_link::SessionLink;
 use super::session_state::SessionState;
 use super::state_mark::StateMark;
+use super::status_bar::share_of_level;
 use super::strings::Strings;
 use super::theme;
 use crate::supervise::lock;
@@ -23,8 +24,6 @@ const MARGIN: Vec2 = vec2(14.0, 8.0);
 const RADIUS: u8 = 18;
 /// Side of the mark of the state, in points.
 const MARK_SIDE: f32 = 36.0;
-/// Level up to which the ring is smallest: that of a quiet room, in dBFS.
-const FLOOR_DBFS: f32 = -60.0;
 /// Width of the buttons, in points.
 const BUTTONS: f32 = 72.0;
 
@@ -83,7 +82,7 @@ fn pill_ui(ui: &mut Ui, class: ViewportClass, link: &SessionLink, shared: &Mutex
     overlay::darken(ui);
     let whole = if own_window { ui.max_rect() } else { ui.allocate_space(SIZE / ui.ctx().zoom_factor()).1 };
     let urgent = last_line(&link.data.transcript()).is_some_and(|line| line.urgent);
-    let edge = if urgent { theme::states(ui.visuals()).urgent } else { ui.visuals().widgets.noninteractive.bg_stroke.color };
+    let edge = if urgent { theme::Palette::of(ui.visuals()).urgent } else { ui.visuals().widgets.noninteractive.bg_stroke.color };
     ui.painter().rect(whole.shrink(1.0), RADIUS, ui.visuals().panel_fill, Stroke::new(1.5, edge), egui::StrokeKind::Inside);
     let ground = ui.interact(whole, ui.scope_id().with("move"), Sense::drag());
     let place = egui::UiBuilder::new().max_rect(whole.shrink2(MARGIN)).layout(egui::Layout::left_to_right(egui::Align::Center));
@@ -108,7 +107,7 @@ fn pill_ui(ui: &mut Ui, class: ViewportClass, link: &SessionLink, shared: &Mutex
 /// Paints mark, words and buttons; returns true if the user closes the pill.
 fn content_ui(ui: &mut Ui, link: &SessionLink, session: SessionState, mark: &mut StateMark, s: &Strings) -> bool {
     let readings = link.meters.read();
-    let level = session.has_sound().then(|| ((readings.level_dbfs - FLOOR_DBFS) / -FLOOR_DBFS).clamp(0.0, 1.0));
+    let level = session.has_sound().then(|| share_of_level(readings.level_dbfs));
     mark.show(ui, session, level, MARK_SIDE);
     let width = ui.available_width() - BUTTONS;
     ui.allocate_ui_with_layout(vec2(width, ui.available_height()), egui::Layout::top_down(egui::Align::Min), |ui| {
@@ -118,7 +117,7 @@ fn content_ui(ui: &mut Ui, link: &SessionLink, session: SessionState, mark: &mut
         ui.label(RichText::new(session.word(s, &readings)).color(colour).strong());
         let transcript = link.data.transcript();
         if let Some(line) = last_line(&transcript) {
-            let colour = if line.urgent { theme::states(ui.visuals()).urgent } else { ui.visuals().text_color() };
+            let colour = if line.urgent { theme::Palette::of(ui.visuals()).urgent } else { ui.visuals().text_color() };
             let words = if line.urgent { super::strings::fill(s.captions_urgent, line.text) } else { line.text.to_owned() };
             last_words_ui(ui, &words, colour);
         }

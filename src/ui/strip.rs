@@ -95,7 +95,7 @@ pub(super) fn strip_ui(ui: &mut Ui, panels: &mut PanelsState, data: &FrameData<'
     let scale = TimeScale { left, right, now, row_height, column: COLUMN };
     let painter = ui.painter_at(area);
     for (left, right) in scale.quiets(t) {
-        hatch(&painter, Rect::from_min_max(pos2(left, area.top()), pos2(right, bottom)), theme::states(ui.visuals()).quiet);
+        hatch(&painter, Rect::from_min_max(pos2(left, area.top()), pos2(right, bottom)), theme::Palette::of(ui.visuals()).quiet);
     }
     paint_scale(&painter, area, scale, s, ui.visuals());
     for (n, mode) in modes.iter().enumerate() {
@@ -141,7 +141,7 @@ fn paint_tick(painter: &Painter, visuals: &Visuals, (tick, hovered): (&DecisionT
         DecisionKind::Silent => drop(painter.circle_filled(at, SILENT_RADIUS, weak)),
         DecisionKind::Drained => drop(painter.circle_stroke(at, DRAINED_RADIUS, (DRAINED_LINE, weak))),
         DecisionKind::Respond => {
-            let colour = theme::states(visuals).replying;
+            let colour = theme::Palette::of(visuals).replying;
             let is_hovered = tick.reply.is_some() && tick.reply == hovered;
             let end = match (tick.reply, tick.until) {
                 (Some(_), None) => scale.right,

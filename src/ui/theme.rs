@@ -53,11 +53,6 @@ pub(super) fn margin(ctx: &egui::Context) -> i8 {
     }
 }
 
-/// Returns the colours of the states, those of the theme of `visuals`.
-pub(super) const fn states(visuals: &Visuals) -> &'static Palette {
-    Palette::of(visuals)
-}
-
 /// Sets up `ctx` with the colours of both themes, the sizes, the spacing and the built-in fonts, and chooses the theme `choice`.
 pub(super) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
     ctx.set_visuals_of(Theme::Dark, visuals(Visuals::dark(), &DARK));

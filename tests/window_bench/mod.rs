@@ -34,6 +34,23 @@ pub fn settings(home: &std::path::Path) -> Settings {
     }
 }
 
+/// Opens a window of `size` on `engine`, which was started with `settings`.
+pub fn window(size: [f32; 2], engine: EngineHandle, settings: Settings) -> Harness<'static, Option<HearkenApp>> {
+    let mut engine = Some(engine);
+    Harness::builder().with_size(size).with_max_steps(40).build_ui_state(
+        move |ui, app: &mut Option<HearkenApp>| {
+            let ctx = ui.ctx().clone();
+            if let Some(engine) = engine.take() {
+                *app = Some(HearkenApp::new(engine, settings.clone(), &ctx));
+            }
+            if let Some(app) = app {
+                app.ui(ui);
+            }
+        },
+        None,
+    )
+}
+
 /// Opens a window after the first card.
 pub fn open(size: [f32; 2]) -> Bench {
     open_with(size, "[window]\nwelcomed = true\nlanguage = \"en\"\n")
@@ -52,20 +69,8 @@ pub fn open_in(home: tempfile::TempDir, size: [f32; 2], text: &str, prepare: imp
     let (command_tx, commands) = bounded(WAITING);
     let (events, event_rx) = bounded(WAITING);
     let meters = Arc::new(Meters::default());
-    let mut engine = Some(EngineHandle::new(command_tx, event_rx, Arc::clone(&meters), Vec::new()));
-    let settings = settings(home.path());
-    let harness = Harness::builder().with_size(size).with_max_steps(40).build_ui_state(
-        move |ui, app: &mut Option<HearkenApp>| {
-            let ctx = ui.ctx().clone();
-            if let Some(engine) = engine.take() {
-                *app = Some(HearkenApp::new(engine, settings.clone(), &ctx));
-            }
-            if let Some(app) = app {
-                app.ui(ui);
-            }
-        },
-        None,
-    );
+    let engine = EngineHandle::new(command_tx, event_rx, Arc::clone(&meters), Vec::new());
+    let harness = window(size, engine, settings(home.path()));
     let mut bench = Bench { harness, commands, events, meters, home };
     let modes = ["dialog", "transcribe", "sounds"].map(str::to_owned).to_vec();
     let at = at(0);

@@ -61,7 +61,7 @@ impl Caption {
             CaptionKind::Translation => TRANSLATION,
             CaptionKind::Sound => SOUND,
             CaptionKind::Reply => REPLY,
-            CaptionKind::Urgent => theme::states(visuals).urgent,
+            CaptionKind::Urgent => theme::Palette::of(visuals).urgent,
         }
     }
 }

@@ -82,7 +82,7 @@ fn an_urgent_reply_is_marked_in_words_and_in_orange() {
     assert!(shows(&harness, "Urgent: Leave the house!"));
     let urgent = &newest(&link.data.transcript(), &CaptionPrefs::default(), &[])[0];
     let visuals = egui::Visuals::dark();
-    assert_eq!(urgent.colour(&visuals), theme::states(&visuals).urgent);
+    assert_eq!(urgent.colour(&visuals), theme::Palette::of(&visuals).urgent);
 }
 
 #[test]
