@@ -152,6 +152,17 @@ impl Precision {
             Self::Q4 => "q4",
         }
     }
+
+    /// Returns the number of bits of a weight.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::F32 => 32,
+            Self::Bf16 => 16,
+            Self::Q8 => 8,
+            Self::Q4 => 4,
+        }
+    }
 }
 
 /// The device that computes the model.

@@ -15,6 +15,7 @@ mod confirm;
 mod controls;
 mod conversation;
 mod conversation_rule;
+mod desktop_motion;
 mod device_menu;
 mod dialogs;
 mod display_loss;
@@ -174,6 +175,7 @@ pub struct HearkenApp {
     pending: choices::PendingChoices,
     told: news::Told,
     do_not_disturb: DoNotDisturb,
+    desktop_motion: desktop_motion::DesktopMotion,
     bar: status_bar::StatusBar,
     panels: panels::PanelsState,
     captions: captions::CaptionsWindow,
@@ -245,6 +247,7 @@ impl HearkenApp {
             pending: choices::PendingChoices::default(),
             told: news::Told::default(),
             do_not_disturb: resumed.do_not_disturb,
+            desktop_motion: desktop_motion::DesktopMotion::ask(ctx),
             bar: status_bar::StatusBar::default(),
             panels: panels::PanelsState::default(),
             export: None,
@@ -270,7 +273,7 @@ impl HearkenApp {
 
     /// Paints one frame of the window, carries out the user's intents, and saves changed preferences.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
-        theme::set_motion(ui.ctx(), self.prefs.motion);
+        theme::set_motion(ui.ctx(), self.prefs.motion, &self.desktop_motion);
         let mut actions = Actions::default();
         if let Some(news) = self.models.update(self.s) {
             self.end_download(news);

@@ -172,6 +172,27 @@ fn a_full_lane_is_trimmed_with_an_event_and_decides_every_chunk_once() {
 }
 
 #[test]
+fn another_input_opens_the_quiet_gate_and_gets_a_noise_floor_of_its_own() {
+    let home = tempfile::tempdir().unwrap();
+    let noise = |amplitude: f32| {
+        let mut state = 1u32;
+        let mut sample = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state as f32 / u32::MAX as f32 * 2.0 - 1.0) * amplitude
+        };
+        ScriptStep::Samples((0..24 * 16_000).map(|_| sample()).collect())
+    };
+    let other = SourceEvent::InputChanged { device: "other".into(), rate_hz: 16_000, channels: 1 };
+    let script = vec![noise(0.1), ScriptStep::Event(other), noise(0.005)];
+    let events = hear(Settings { gate: true, ..settings(home.path(), &["dialog"]) }, script);
+    let changed = events.iter().position(|event| matches!(event, Event::InputChanged { .. })).unwrap();
+    let moves: Vec<(usize, bool)> =
+        events.iter().enumerate().filter_map(|(n, event)| if let Event::Gate { open, .. } = event { Some((n, *open)) } else { None }).collect();
+    let [(first, false), (second, true), (third, false)] = moves[..] else { panic!("{moves:?}") };
+    assert!(first < changed && second == changed + 1 && third > second, "{moves:?}, input changed at {changed}");
+}
+
+#[test]
 fn a_gap_is_reported_before_the_chunk_that_follows() {
     let home = tempfile::tempdir().unwrap();
     let lines = vec![

@@ -131,6 +131,7 @@ fn each_library_is_used_by_its_own_modules_only() {
         ("egui", &["ui"]),
         ("x11_dl", &["ui"]),
         ("ksni", &["ui"]),
+        ("zbus", &["ui"]),
     ];
     let mut findings = Findings::default();
     for source in sources("src") {

@@ -451,6 +451,20 @@ fn the_dragged_width_of_a_panel_is_saved() {
 }
 
 #[test]
+fn columns_keep_their_shares_at_a_saved_zoom() {
+    for zoom in [0.7, 0.8, 1.0, 1.2, 1.5] {
+        let mut bench = open_with(WIDE, &format!("[window]\nwelcomed = true\nlanguage = \"en\"\nview = \"columns\"\nzoom = {zoom}\n"));
+        bench.reply("dialog", 4, "I am Hearken.", None);
+        bench.settle();
+        assert_eq!(bench.harness.ctx.zoom_factor(), zoom);
+        let window = bench.harness.ctx.content_rect();
+        let column = bench.harness.get_by_role_and_label(Role::Label, "Conversation").rect();
+        let share = (window.right() - column.left()) / window.width();
+        assert!((0.40..0.50).contains(&share), "at {zoom} the conversation has {share} of the window");
+    }
+}
+
+#[test]
 fn a_download_needs_every_licence_accepted() {
     let licence = |name: &str| format!("[[model.licence]]\nname = \"{name}\"\nsummary = \"S\"\ntext = \"https://example.org\"\n");
     let entry = "[[model]]\nname = \"3b\"\ntitle = \"My copy\"\nhub = \"me/copy\"\nabout_bytes = 5_000_000\n".to_owned();

@@ -62,9 +62,11 @@ fn a_pause_shows_its_word_and_one_button_that_ends_it() {
 #[test]
 fn an_urgent_reply_stays_in_a_banner_until_it_is_dismissed() {
     let mut bench = open(WIDE);
+    let ribbon = bench.harness.get_by_label("Show decisions").rect();
     bench.reply("dialog", 4, "Leave the house at once.", Some(Emotion::Urgent));
     let banner = "Urgent: Leave the house at once.";
     assert!(bench.shows(banner) && bench.shows("Hearken is no safety alarm."));
+    assert_eq!(bench.harness.get_by_label("Show decisions").rect(), ribbon, "the banner moves nothing");
     for n in 5..9 {
         bench.reply("dialog", 10 * n, "All is well.", None);
     }

@@ -260,6 +260,13 @@ fn the_search_of_the_settings_finds_rows_of_all_sections() {
 }
 
 #[test]
+fn the_promise_in_the_footer_leads_to_the_settings_on_privacy() {
+    let mut bench = open(WIDE);
+    bench.click("Nothing you say leaves this computer");
+    assert!(bench.shows("Save conversations") && bench.shows("Privacy and history"), "{:?}", bench.values());
+}
+
+#[test]
 fn the_zoom_keys_stay_within_readable_sizes_and_are_saved() {
     let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"en\"\nzoom = 0.2\n");
     assert_eq!(bench.harness.ctx.zoom_factor(), 0.7, "a saved zoom that nobody can read is not used");

@@ -63,19 +63,39 @@ impl Watcher {
     }
 }
 
-/// A tray, and the newest icon in it.
+/// The desktop's portal for settings, where animations are switched off as in GNOME.
+struct SettingsPortal {
+    /// Keys that were asked for.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+#[zbus::interface(name = "org.freedesktop.portal.Settings")]
+impl SettingsPortal {
+    fn read(&self, namespace: &str, key: &str) -> zbus::fdo::Result<OwnedValue> {
+        self.asked.lock().unwrap().push(key.to_owned());
+        if (namespace, key) != ("org.gnome.desktop.interface", "enable-animations") {
+            return Err(zbus::fdo::Error::Failed("Requested setting not found".into()));
+        }
+        Ok(Value::Value(Box::new(Value::Bool(false))).try_to_owned().unwrap())
+    }
+}
+
+/// A tray, the newest icon in it, and the keys that the portal for settings was asked for.
 struct Tray {
     bus: Connection,
     items: Arc<Mutex<Vec<String>>>,
+    settings_asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Tray {
     fn start() -> Self {
-        let items = Arc::new(Mutex::new(Vec::new()));
+        let (items, settings_asked) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let watcher = Watcher { items: Arc::clone(&items) };
+        let portal = SettingsPortal { asked: Arc::clone(&settings_asked) };
         let builder = connection::Builder::session().unwrap().name("org.kde.StatusNotifierWatcher").unwrap();
+        let builder = builder.name("org.freedesktop.portal.Desktop").unwrap().serve_at("/org/freedesktop/portal/desktop", portal).unwrap();
         let bus = block_on(builder.serve_at("/StatusNotifierWatcher", watcher).unwrap().build()).unwrap();
-        Self { bus, items }
+        Self { bus, items, settings_asked }
     }
 
     fn icon(&self) -> Proxy<'static> {
@@ -136,6 +156,8 @@ fn use_the_tray() {
     let mut program = Killed(hearken_on(&server, home.path()).spawn().unwrap());
     let window = wait_for(START_LIMIT, || x.window());
     wait_for(START_LIMIT, || tray.items.lock().unwrap().last().cloned());
+
+    wait_for(CHANGE_LIMIT, || (tray.settings_asked.lock().unwrap()[..] == ["reduced-motion", "enable-animations"]).then_some(()));
 
     let listening = wait_for(CHANGE_LIMIT, || {
         let (title, picture) = tray.look();

@@ -139,8 +139,10 @@ pub enum PanelView {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Motion {
-    /// Lines fade in, and the mark of the state follows the level smoothly.
+    /// As the desktop's settings say; on, where they say nothing.
     #[default]
+    System,
+    /// Lines fade in, and the mark of the state follows the level smoothly.
     On,
     /// Nothing moves by itself.
     Off,
@@ -257,7 +259,7 @@ impl WindowPrefs {
             (vec!["window", "shares"], Some(pair(*shares))),
             (vec!["window", "view"], text(["conversation", "columns"][*view as usize])),
             (vec!["window", "decisions_open"], Some((*decisions_open).into())),
-            (vec!["window", "motion"], text(["on", "off"][*motion as usize])),
+            (vec!["window", "motion"], text(["system", "on", "off"][*motion as usize])),
             (vec!["window", "captions", "size"], number(*size)),
             (vec!["window", "captions", "opacity"], number(*opacity)),
             (vec!["window", "captions", "lines"], Some(i64::from(*lines).into())),

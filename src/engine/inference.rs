@@ -255,6 +255,10 @@ impl InferenceThread {
             }
             Captured::InputChanged { at, device, rate_hz, channels } => {
                 self.out.push(Event::InputChanged { at, device, rate_hz, channels });
+                // The noise floor is that of the input before.
+                if self.front_end.reset_gate() {
+                    self.report_open_gate();
+                }
             }
             Captured::Problem { at, error } => {
                 self.now = self.now.max(at);
@@ -281,6 +285,11 @@ impl InferenceThread {
                 self.source_ended(error.as_ref());
             }
         }
+    }
+
+    /// Reports that the quiet gate, which was closed, is open.
+    fn report_open_gate(&mut self) {
+        self.out.push(Event::Gate { at: self.now, open: true, level_dbfs: self.meters.read().level_dbfs });
     }
 
     fn source_ended(&mut self, error: Option<&Error>) {
@@ -388,8 +397,10 @@ impl InferenceThread {
         let first = self.out.len();
         // Replies that were begun before a panic are spoken all the same.
         let result = catch_unwind(AssertUnwindSafe(|| act(&mut self.session, &mut self.out)));
-        self.speech_watch.note_responses(&self.out[first..]);
-        let stop_asked = self.speech.route(&self.out[first..], self.settings.voice.speak, &self.settings.modes);
+        let modes = &self.settings.modes;
+        let panel_of = |name: &str| modes.iter().find(|mode| mode.name == name).map_or(Panel::Conversation, |mode| mode.panel);
+        self.speech_watch.note_responses(&self.out[first..], panel_of);
+        let stop_asked = self.speech.route(&self.out[first..], self.settings.voice.speak, modes);
         if stop_asked {
             self.interrupt();
         }

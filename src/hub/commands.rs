@@ -23,7 +23,7 @@ use crate::console::{Completion, print};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
-use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState, size};
+use crate::protocol::models::{ChosenPrecision, InstallStatus, InstallStep, ModelCard, ModelState, size};
 
 /// Time between two updates of the progress line on a terminal.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -204,8 +204,8 @@ struct ProgressPrinter {
     step: Option<InstallStep>,
     /// Time of the line printed last; None before the first line, and to print at once.
     at: Option<Instant>,
-    /// The precision and reason that have been printed.
-    chosen: Option<String>,
+    /// The precision that has been printed, with its reason.
+    chosen: Option<ChosenPrecision>,
 }
 
 impl ProgressPrinter {
@@ -220,7 +220,7 @@ impl ProgressPrinter {
             print_note(format_args!(
                 "{}preparing in {}",
                 if self.moves { "\r\x1b[K" } else { "" },
-                work.chosen.as_deref().unwrap_or_default()
+                work.chosen.as_ref().map_or("", |chosen| &chosen.reason)
             ));
         }
         let text = status_line(work);

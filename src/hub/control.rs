@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::protocol::models::{FaultPlace, InstallEnd, InstallStatus, InstallStep, RetryWait, duration, moving_size, size};
+use crate::protocol::models::{ChosenPrecision, FaultPlace, InstallEnd, InstallNote, InstallStatus, InstallStep, RetryWait, duration, moving_size, size};
 use crate::supervise;
 
 /// The time over which the transfer rate is averaged, in seconds.
@@ -129,13 +129,13 @@ struct ProgressState {
     /// Number of bytes of the step; 0 if unknown.
     all: u64,
     /// Note for the user on the step.
-    note: Option<String>,
+    note: Option<InstallNote>,
     /// Wait for the next attempt: place and reason of the failure, and the end of the wait.
     wait: Option<(FaultPlace, String, Instant)>,
     /// Path of a file that differs from the catalogue.
     changed_file: Option<String>,
-    /// Precision of the prepared weights, with the reason, as text.
-    chosen: Option<String>,
+    /// Precision of the prepared weights, chosen by measurement.
+    chosen: Option<ChosenPrecision>,
     /// Result of the installation; None while it goes on.
     end: Option<InstallEnd>,
     rate: TransferRate,
@@ -187,7 +187,7 @@ impl InstallProgress {
     }
 
     /// Sets the note for the user in place of the last note, or clears it (None).
-    pub fn set_note(&self, note: Option<String>) {
+    pub fn set_note(&self, note: Option<InstallNote>) {
         self.state().note = note;
     }
 
@@ -206,9 +206,9 @@ impl InstallProgress {
         self.state().changed_file = Some(path);
     }
 
-    /// Sets the text about the precision of the prepared weights and the reason for it, shown to the user.
-    pub fn set_precision_reason(&self, why: String) {
-        self.state().chosen = Some(why);
+    /// Sets the precision that was chosen for the prepared weights, shown to the user.
+    pub fn set_precision(&self, chosen: ChosenPrecision) {
+        self.state().chosen = Some(chosen);
     }
 
     /// Records the result of the installation.
@@ -231,7 +231,7 @@ impl InstallProgress {
             rate,
             secs_left: (rate > 0.0 && state.all > 0).then(|| left / rate),
             chosen: state.chosen.clone(),
-            note: state.note.clone(),
+            note: state.note,
             wait: state.wait.as_ref().map(|(place, why, end)| {
                 let secs_left = end.saturating_duration_since(Instant::now()).as_secs_f64();
                 RetryWait { place: *place, why: why.clone(), secs_left }
@@ -295,7 +295,7 @@ pub fn status_line(work: &InstallStatus) -> String {
     }
     let changed = work.changed_file.as_ref().map(|path| format!("{path} differs from the catalogue: the release has changed"));
     let wait = work.wait.as_ref().map(|wait| format!("{}; trying again in {:.0} s", wait.why, wait.secs_left.ceil()));
-    if let Some(note) = wait.or(work.note.clone()).or(changed) {
+    if let Some(note) = wait.or(work.note.map(|note| note.to_string())).or(changed) {
         text += &format!("  ({note})");
     }
     text

@@ -17,7 +17,7 @@ use super::manifest::{Manifest, ManifestFile};
 use super::remote::{FileStream, HubClient, RemoteError};
 use super::settings::RetryLimits;
 use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::protocol::models::FaultPlace;
+use crate::protocol::models::{FaultPlace, InstallNote};
 
 /// Number of bytes, already in the partial file, that a resumed download requests again to compare.
 pub const OVERLAP: u64 = 64;
@@ -128,7 +128,7 @@ impl Fetcher<'_> {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
                     waited = true;
-                    self.progress.set_note(Some("another program is downloading the same file".into()));
+                    self.progress.set_note(Some(InstallNote::DownloadedElsewhere));
                     self.control.wait_while_paused()?;
                     self.control.sleep(LOCK_POLL)?;
                 }

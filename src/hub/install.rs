@@ -22,7 +22,7 @@ use super::settings::{HubSettings, NetworkAccess};
 use crate::config::{Originals, Paths, Precision};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::{self, checkpoint::Checkpoint, precision_choice, precision_choice::MachineResources};
-use crate::protocol::models::{FaultPlace, InstallStep, size};
+use crate::protocol::models::{ChosenPrecision, FaultPlace, InstallNote, InstallStep, size};
 use crate::supervise;
 
 /// Number of files that are downloaded in parallel: one connection rarely fills a line, and many more gain nothing.
@@ -114,7 +114,7 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     match request.originals {
         Originals::Remove => {
             let bytes = remove_originals(&manifest, &repository)?;
-            progress.set_note(Some(format!("{} of originals removed", size(bytes))));
+            progress.set_note(Some(InstallNote::OriginalsDeleted { bytes }));
         }
         Originals::Keep => link_originals(&model_dir.ready_folder(), &snapshot, &manifest.files),
     }
@@ -257,7 +257,7 @@ fn choose_precision(model_dir: &ModelDir, snapshot: &Path, paths: &Paths, progre
     progress.begin_step(InstallStep::Checking, 0, 0);
     let disk = disk::free_bytes(&paths.cache).map(|free| free.saturating_sub(SPARE_BYTES));
     let suited = precision_choice::choose_precision(snapshot, MachineResources { memory: disk::memory_bytes(), disk })?;
-    progress.set_precision_reason(suited.reason);
+    progress.set_precision(ChosenPrecision { bits: suited.precision.bits(), reason: suited.reason });
     Ok(suited.precision)
 }
 

@@ -1,5 +1,7 @@
 //! The state of models as an interface shows it: the catalogue, the progress of an installation, sizes and times as text.
 
+use std::fmt;
+
 use super::ModelChoice;
 use crate::error::Error;
 
@@ -99,17 +101,46 @@ pub struct InstallStatus {
     pub rate: f64,
     /// Estimated time until the current step is done, in seconds; None while the rate or the number of bytes is unknown.
     pub secs_left: Option<f64>,
-    /// Precision chosen for the prepared weights and the reason, as text; None until a measurement has decided, or if there is no
-    /// measurement.
-    pub chosen: Option<String>,
-    /// Message for the user, for example that another program downloads the same file; None most of the time.
-    pub note: Option<String>,
+    /// Precision chosen for the prepared weights; None until a measurement has decided, or if there is no measurement.
+    pub chosen: Option<ChosenPrecision>,
+    /// Note for the user on the step; None most of the time.
+    pub note: Option<InstallNote>,
     /// Wait for the next attempt after a failure; None while nothing has failed.
     pub wait: Option<RetryWait>,
     /// Path of a file that is not the one in the catalogue, because the release has changed; None as long as all agree.
     pub changed_file: Option<String>,
     /// Result of the installation; None while it runs.
     pub end: Option<InstallEnd>,
+}
+
+/// The precision that was chosen for the prepared weights of a model, by measurement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChosenPrecision {
+    /// Number of bits of a weight.
+    pub bits: u32,
+    /// Technical reason, which begins with the precision.
+    pub reason: String,
+}
+
+/// A note for the user on a step of an installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstallNote {
+    /// Another program is downloading the same file, and this one waits for it.
+    DownloadedElsewhere,
+    /// The original files were deleted after the preparation.
+    OriginalsDeleted {
+        /// Number of bytes that became free.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for InstallNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DownloadedElsewhere => f.write_str("another program is downloading the same file"),
+            Self::OriginalsDeleted { bytes } => write!(f, "{} of original files deleted", size(*bytes)),
+        }
+    }
 }
 
 /// The wait for the next attempt of a download after a failure that may pass.

@@ -108,9 +108,21 @@ impl FrontEnd {
         Analysis { passed, gate_moved, level_dbfs }
     }
 
+    /// Returns true if the quiet gate holds chunks back.
+    const fn is_closed(&self) -> bool {
+        matches!(self.gating, Gating::HoldBack) && !self.gate.is_open()
+    }
+
+    /// Opens the quiet gate and drops its noise floor, for another input. Returns true if the gate was closed.
+    pub fn reset_gate(&mut self) -> bool {
+        let closed = self.is_closed();
+        self.gate.reset();
+        closed
+    }
+
     /// Installs the quiet gate `gate`; with None every chunk passes from now on. Returns true if the replaced gate was closed.
     pub fn replace_gate(&mut self, gate: Option<QuietGate>) -> bool {
-        let closed = self.gating == Gating::HoldBack && !self.gate.is_open();
+        let closed = self.is_closed();
         self.gating = Gating::of(gate.as_ref());
         if let Some(gate) = gate {
             self.gate = gate;

@@ -9,6 +9,7 @@ use super::export_dialog::{ExportDialog, ExportEnd, ExportSource};
 use super::file_dialog::FileQuestion;
 use super::first_minute::FirstMinute;
 use super::messages::{Fix, Message, Topic};
+use super::settings_window::SettingsSection;
 use crate::audio::DeviceDirection;
 use crate::clock::now_ms;
 use crate::config::all_modes;
@@ -108,7 +109,10 @@ pub(super) enum Dialog {
     /// The choice of a speaker.
     Speaker,
     History,
+    /// The settings, at the section that was shown last.
     Settings,
+    /// The settings, at the section on privacy.
+    Privacy,
     Models,
     /// The captions, a window above all others.
     Captions,
@@ -267,7 +271,7 @@ impl HearkenApp {
     }
 
     fn open(&mut self, dialog: Dialog, ctx: &egui::Context) {
-        if matches!(dialog, Dialog::History | Dialog::Settings | Dialog::Models) {
+        if matches!(dialog, Dialog::History | Dialog::Settings | Dialog::Privacy | Dialog::Models) {
             // One sheet at a time.
             let _ = (self.models.close(), self.history.close(), self.settings_window.close());
         }
@@ -277,6 +281,7 @@ impl HearkenApp {
             Dialog::Speaker => self.device_dialog = Some(DeviceDirection::Output),
             Dialog::History => self.history.open(&self.settings.paths, ctx),
             Dialog::Settings => self.settings_window.open(),
+            Dialog::Privacy => self.settings_window.open_at(SettingsSection::Privacy),
             Dialog::Models => self.models.open(),
             Dialog::Captions => self.captions.open = true,
             Dialog::Pill => self.pill.open = true,
@@ -289,7 +294,7 @@ impl HearkenApp {
             Dialog::Models => self.models.close(),
             Dialog::Captions => std::mem::take(&mut self.captions.open),
             Dialog::Pill => std::mem::take(&mut self.pill.open),
-            Dialog::Export | Dialog::Microphone | Dialog::Speaker | Dialog::History => false,
+            Dialog::Export | Dialog::Microphone | Dialog::Speaker | Dialog::History | Dialog::Privacy => false,
         };
         if !closed {
             self.open(dialog, ctx);

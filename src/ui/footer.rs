@@ -34,7 +34,7 @@ pub(super) fn footer_ui(ui: &mut Ui, data: &FrameData<'_>, kept: &str, advice: L
         actions,
         |ui, actions| {
             if link_ui(ui, Icon::Lock, s.privacy).on_hover_text(s.privacy_hint).clicked() {
-                actions.push(Action::Open(Dialog::Settings));
+                actions.push(Action::Open(Dialog::Privacy));
             }
             if !narrow && link_ui(ui, Icon::Calendar, kept).on_hover_text(s.history_hint).clicked() {
                 actions.push(Action::Open(Dialog::History));

@@ -10,7 +10,7 @@ use crate::config::Originals;
 use crate::error::ErrorKind;
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{
-    FaultPlace, InstallEnd, InstallStatus, InstallStep, Licence, MachineFacts, ModelCard, ModelState, duration, moving_size, size,
+    FaultPlace, InstallEnd, InstallNote, InstallStatus, InstallStep, Licence, MachineFacts, ModelCard, ModelState, moving_size, size,
 };
 
 /// Number of the built-in modes.
@@ -318,10 +318,14 @@ impl CardView<'_> {
             ui.label(RichText::new(fill(s.models_page.changed, path)).color(amber));
         }
         if let Some(note) = &progress.note {
+            let note = match note {
+                InstallNote::DownloadedElsewhere => s.models_page.elsewhere.to_owned(),
+                InstallNote::OriginalsDeleted { bytes } => fill(s.models_page.removed, size(*bytes)),
+            };
             ui.label(RichText::new(note).weak());
         }
         if let Some(chosen) = &progress.chosen {
-            ui.label(RichText::new(fill(s.models_page.chosen, chosen)).weak());
+            ui.label(RichText::new(fill(s.models_page.chosen, chosen.bits)).weak()).on_hover_text(&chosen.reason);
         }
     }
 
@@ -343,7 +347,7 @@ impl CardView<'_> {
             parts.push(format!("{}/s", moving_size(progress.rate as u64)));
         }
         if let Some(secs) = progress.secs_left.filter(|_| progress.done < progress.all) {
-            parts.push(fill(s.models_page.left, duration(secs)));
+            parts.push(fill(s.models_page.left, s.length(secs)));
         }
         parts.join("  ·  ")
     }

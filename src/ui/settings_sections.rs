@@ -57,7 +57,7 @@ pub(super) fn general_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, prefs: &mut 
         }
     });
     prefs.theme = theme;
-    let motions = [(Motion::On, s.motion_on), (Motion::Off, s.motion_off)];
+    let motions = [(Motion::System, s.system), (Motion::On, s.motion_on), (Motion::Off, s.motion_off)];
     rows.choice(s.motion, s.motion_help, &mut prefs.motion, &motions);
 }
 

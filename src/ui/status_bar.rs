@@ -57,7 +57,7 @@ impl StatusBar {
     }
 
     /// Paints the header above the other parts of the window: state, tools, modes and source; below it the banner of an urgent
-    /// reply. Returns the lower edge of the header, in points.
+    /// reply. Returns the lower edge of header and banner, in points.
     pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>, controls: &mut Controls<'_>) -> f32 {
         let state = SessionState::of(data.transcript, data.readings);
         self.tell_desktop(ui, data, state);
@@ -71,8 +71,7 @@ impl StatusBar {
             self.rows_ui(ui, data, state, controls);
         });
         self.area = Some(shown.response.rect);
-        self.urgent.show(ui, data);
-        shown.response.rect.bottom()
+        self.urgent.show(ui, data, shown.response.rect.bottom())
     }
 
     fn rows_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, state: SessionState, controls: &mut Controls<'_>) {

@@ -5,6 +5,7 @@ use egui::{CornerRadius, FontId, Stroke, TextStyle, Theme, Visuals};
 
 pub(super) use super::fonts::{bold, find_system_font};
 pub(super) use super::tokens::*;
+use super::desktop_motion::DesktopMotion;
 use crate::config::prefs::{Motion, ThemeChoice};
 
 /// Horizontal and vertical space between widgets, in points.
@@ -87,9 +88,11 @@ pub(super) fn choose(ctx: &egui::Context, choice: ThemeChoice) {
 /// Interval at which the window is painted anew while sound passes the quiet gate, for the mark of the state to follow the level.
 pub(super) const MOVE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Sets the duration of all movements of the window: [`FADE_SECS`], or none for `motion` off.
-pub(super) fn set_motion(ctx: &egui::Context, motion: Motion) {
-    let secs = if motion == Motion::Off { 0.0 } else { FADE_SECS };
+/// Sets the duration of all movements of the window: [`FADE_SECS`], or none for `motion` off or where the desktop, which is
+/// `desktop`, reduces motion.
+pub(super) fn set_motion(ctx: &egui::Context, motion: Motion, desktop: &DesktopMotion) {
+    let reduced = motion == Motion::Off || motion == Motion::System && desktop.is_reduced();
+    let secs = if reduced { 0.0 } else { FADE_SECS };
     if ctx.global_style().animation_time != secs {
         ctx.all_styles_mut(|style| style.animation_time = secs);
     }

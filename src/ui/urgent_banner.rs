@@ -1,6 +1,7 @@
-//! The banner of an urgent reply, above everything else until the user dismisses it. It is told by its form, not only by its colour.
+//! The banner of an urgent reply, above everything else until the user dismisses it. It is told by its form, not only by its colour,
+//! and moves nothing.
 
-use egui::{Align, Frame, Label, Layout, Margin, RichText, Ui, vec2};
+use egui::{Align, Area, Frame, Id, Label, Layout, Margin, Order, RichText, Ui, pos2, vec2};
 
 use super::frame::FrameData;
 use super::icons::{self, Icon};
@@ -34,9 +35,10 @@ impl UrgentBanner {
         (self.dismissed != Some(newest.id)).then_some(newest)
     }
 
-    /// Paints the banner over the whole width of the window while there is an urgent reply that the user has not dismissed.
-    pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>) {
-        let Some(reply) = self.reply(data.transcript) else { return };
+    /// Paints the banner below `top` over the whole width of the window while there is an urgent reply that the user has not dismissed.
+    /// Returns the lower edge of the banner, which is `top` without one, in points.
+    pub(super) fn show(&mut self, ui: &Ui, data: &FrameData<'_>, top: f32) -> f32 {
+        let Some(reply) = self.reply(data.transcript) else { return top };
         if self.called_for != Some(reply.id) {
             self.called_for = Some(reply.id);
             let call = egui::UserAttentionType::Critical;
@@ -47,9 +49,11 @@ impl UrgentBanner {
         let margin =
             Margin { left: theme::SIDE_MARGIN + HATCH_WIDTH as i8, right: theme::SIDE_MARGIN, top: MARGINS[small], bottom: MARGINS[small] };
         let frame = Frame::new().fill(p.urgent_fill).inner_margin(margin);
-        let shown = egui::Panel::top("urgent").frame(frame).show_separator_line(false).show(ui, |ui| {
+        let room = ui.ctx().content_rect();
+        let area = Area::new(Id::unique("urgent")).order(Order::Foreground).fixed_pos(pos2(room.left(), top)).constrain_to(room);
+        let banner_ui = |ui: &mut Ui| {
             ui.visuals_mut().widgets.noninteractive.fg_stroke.color = p.on_urgent;
-            let row = vec2(ui.available_width(), HEIGHTS[small]);
+            let row = vec2(room.width() - margin.sum().x, HEIGHTS[small]);
             ui.allocate_ui_with_layout(row, Layout::left_to_right(Align::Center), |ui| {
                 ui.set_min_height(HEIGHTS[small]);
                 icons::mark(ui, Icon::Warning, TRIANGLE_SIDES[small], p.on_urgent);
@@ -65,13 +69,18 @@ impl UrgentBanner {
                 ui.add(dismiss).clicked()
             })
             .inner
+        };
+        let shown = area.show(ui.ctx(), |ui| {
+            let shown = frame.show(ui, banner_ui);
+            let rect = shown.response.rect;
+            hatch(&ui.painter().with_clip_rect(rect), rect.with_max_x(rect.left() + HATCH_WIDTH), p.on_urgent);
+            shown.inner
         });
-        let rect = shown.response.rect;
-        hatch(&ui.painter().with_clip_rect(rect), rect.with_max_x(rect.left() + HATCH_WIDTH), p.on_urgent);
         if shown.inner {
             self.dismissed = Some(reply.id);
             ui.ctx().request_repaint();
         }
+        shown.response.rect.bottom()
     }
 }
 

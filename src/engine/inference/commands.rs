@@ -40,12 +40,14 @@ impl InferenceThread {
             Command::TranslateTo(language) => self.reload_modes(language),
             Command::ReadModes => self.reload_modes(language_of(&self.settings.modes)),
             Command::GateOn => {
-                self.front_end.replace_gate(Some(QuietGate::new(self.settings.long_running.sensitivity)));
+                if self.front_end.replace_gate(Some(QuietGate::new(self.settings.long_running.sensitivity))) {
+                    self.report_open_gate();
+                }
                 Ok(())
             }
             Command::GateOff => {
                 if self.front_end.replace_gate(None) {
-                    self.out.push(Event::Gate { at: self.now, open: true, level_dbfs: self.meters.read().level_dbfs });
+                    self.report_open_gate();
                 }
                 Ok(())
             }

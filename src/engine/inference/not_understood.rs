@@ -1,10 +1,10 @@
-//! Speech that no mode responded to. Pure.
+//! Speech that no mode understood: nothing responded to it, or hardly a word of it was written down. Pure.
 
 use std::collections::VecDeque;
 
 use crate::audio::chunker::Chunk;
 use crate::audio::speech_detector::{SpeechDetector, SpeechStretch};
-use crate::protocol::Event;
+use crate::protocol::{Event, Panel, ReplyId};
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 
 /// Time after the end of speech up to which a response may answer it, in samples: 2 s. The model hears by a pause that somebody has
@@ -14,6 +14,9 @@ const ANSWER_TIME: u64 = 2 * SAMPLE_RATE_HZ as u64;
 const REPORT_INTERVAL: u64 = 30 * SAMPLE_RATE_HZ as u64;
 /// Time for which the level of speech is shown after its end, in samples: 10 s.
 const LEVEL_SHOWN: u64 = 10 * SAMPLE_RATE_HZ as u64;
+/// Least number of words in a second of speech, pauses included, that counts as understood. People say two to three; a model writes
+/// fewer of words that it does not know.
+const MIN_WORDS_PER_SEC: f64 = 0.5;
 /// Number of newest responses that are kept, more than can belong to one stretch of speech that is waiting.
 const MAX_RESPONSES: usize = 256;
 
@@ -25,9 +28,27 @@ pub(super) struct SpeechWatch {
     ended: Option<SpeechStretch>,
     /// Newest speech, with its end or the present as `to`.
     newest: Option<SpeechStretch>,
-    /// Audio times of the chunks that a mode responded to.
-    responses: VecDeque<StreamTime>,
+    /// Newest responses, oldest first.
+    responses: VecDeque<Response>,
     reported_at: Option<StreamTime>,
+}
+
+/// A response that tells how much of what was said is understood.
+#[derive(Debug)]
+struct Response {
+    reply: ReplyId,
+    /// Audio time at the end of the chunk that it answers.
+    at: StreamTime,
+    covers: Coverage,
+}
+
+/// The part of the speech that a response covers.
+#[derive(Debug)]
+enum Coverage {
+    /// A whole remark: the response is a reply or a translation.
+    Remark,
+    /// As many words as the response has, which is a piece of the transcript; `None` while it is being written.
+    Words(Option<usize>),
 }
 
 impl SpeechWatch {
@@ -48,19 +69,34 @@ impl SpeechWatch {
         self.ended = None;
     }
 
-    /// Takes events of the session, in which responses begin.
-    pub(super) fn note_responses(&mut self, events: &[Event]) {
+    /// Takes events of the session, in which responses begin and end. `panel_of` returns the panel of a mode.
+    pub(super) fn note_responses(&mut self, events: &[Event], panel_of: impl Fn(&str) -> Panel) {
         for event in events {
-            if let Event::ReplyStarted { at, .. } = event {
-                if self.responses.len() == MAX_RESPONSES {
-                    self.responses.pop_front();
+            match event {
+                Event::ReplyStarted { at, reply, mode, .. } => {
+                    let covers = match panel_of(mode) {
+                        Panel::Conversation | Panel::Translation => Coverage::Remark,
+                        Panel::Transcript => Coverage::Words(None),
+                        // The name of a sound is no answer to speech.
+                        Panel::Sounds => continue,
+                    };
+                    if self.responses.len() == MAX_RESPONSES {
+                        self.responses.pop_front();
+                    }
+                    self.responses.push_back(Response { reply: *reply, at: *at, covers });
                 }
-                self.responses.push_back(*at);
+                Event::ReplyFinished { reply, text, .. } => {
+                    let begun = self.responses.iter_mut().rev().find(|response| response.reply == *reply);
+                    if let Some(Response { covers: Coverage::Words(words), .. }) = begun {
+                        *words = Some(count_words(text));
+                    }
+                }
+                _ => {}
             }
         }
     }
 
-    /// Returns the speech that nobody responded to, once every chunk up to `decided` is decided on and no response can follow; at most
+    /// Returns the speech that no mode understood, once every chunk up to `decided` is decided on and no response can follow; at most
     /// once in 30 s.
     pub(super) fn unanswered(&mut self, decided: StreamTime) -> Option<SpeechStretch> {
         let speech = self.ended?;
@@ -69,7 +105,16 @@ impl SpeechWatch {
             return None;
         }
         self.ended = None;
-        let answered = self.responses.iter().any(|at| *at > speech.from && *at <= until);
+        let mut words = 0;
+        let answered = self.responses.iter().filter(|response| response.at > speech.from && response.at <= until).any(|response| {
+            match response.covers {
+                Coverage::Remark | Coverage::Words(None) => true,
+                Coverage::Words(Some(more)) => {
+                    words += more;
+                    words as f64 >= MIN_WORDS_PER_SEC * (speech.to.secs() - speech.from.secs())
+                }
+            }
+        });
         let reported = self.reported_at.is_some_and(|at| decided.0.0.saturating_sub(at.0.0) < REPORT_INTERVAL);
         if answered || reported {
             return None;
@@ -85,12 +130,22 @@ impl SpeechWatch {
     }
 }
 
+/// Returns the number of words in `text`; of Chinese, of characters. An ellipsis or another sign is no word.
+fn count_words(text: &str) -> usize {
+    let is_chinese = |c: char| ('\u{3400}'..='\u{9fff}').contains(&c);
+    let of_piece = |piece: &str| match piece.chars().filter(|c| is_chinese(*c)).count() {
+        0 => usize::from(piece.contains(char::is_alphanumeric)),
+        characters => characters,
+    };
+    text.split_whitespace().map(of_piece).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audio::chunker::Chunker;
     use crate::audio::read_file;
-    use crate::protocol::ReplyId;
+    use crate::protocol::StopReason;
     use crate::time::ChunkIdx;
 
     /// Returns a sentence between 2 s and `quiet_secs` of a quiet room.
@@ -108,15 +163,28 @@ mod tests {
         samples
     }
 
-    /// Hears a sentence, and responds to the chunk at the audio time `respond_at`; returns what is reported.
+    /// Hears a sentence, and lets dialog respond to the chunk at the audio time `respond_at`; returns what is reported.
     fn hear(watch: &mut SpeechWatch, chunker: &mut Chunker, quiet_secs: usize, respond_at: Option<f64>) -> Vec<SpeechStretch> {
+        hear_as(watch, chunker, quiet_secs, respond_at.map(|at| (at, Panel::Conversation, "")))
+    }
+
+    /// Hears a sentence, and responds to the chunk at an audio time with a text for a panel; returns what is reported.
+    fn hear_as(
+        watch: &mut SpeechWatch,
+        chunker: &mut Chunker,
+        quiet_secs: usize,
+        response: Option<(f64, Panel, &str)>,
+    ) -> Vec<SpeechStretch> {
         let (mut chunks, mut reported) = (Vec::new(), Vec::new());
         chunker.push(&sentence(quiet_secs), &mut chunks);
         for chunk in chunks {
             watch.hear(&chunk);
-            if respond_at.is_some_and(|at| (chunk.begin.secs()..chunk.end.secs()).contains(&at)) {
-                let (reply, mode, emotion) = (ReplyId(1), "dialog".to_owned(), None);
-                watch.note_responses(&[Event::ReplyStarted { at: chunk.end, reply, chunk: ChunkIdx(1), mode, emotion }]);
+            if let Some((_, panel, text)) = response.filter(|(at, ..)| (chunk.begin.secs()..chunk.end.secs()).contains(at)) {
+                let (at, reply, mode) = (chunk.end, ReplyId(1), "some mode".to_owned());
+                let started = Event::ReplyStarted { at, reply, chunk: ChunkIdx(1), mode: mode.clone(), emotion: None };
+                let (text, stop) = (text.to_owned(), StopReason::End);
+                let finished = Event::ReplyFinished { at, reply, mode, text, from_secs: chunk.begin, to_secs: at, stop };
+                watch.note_responses(&[started, finished], |_| panel);
             }
             reported.extend(watch.unanswered(chunk.end));
         }
@@ -140,6 +208,30 @@ mod tests {
         for (at, count) in [(from + 1.0, 0), (to - 0.1, 0), (to + 1.0, 0), (to + 3.5, 1), (from - 0.9, 1)] {
             let (mut watch, mut chunker) = (SpeechWatch::default(), Chunker::new());
             assert_eq!(hear(&mut watch, &mut chunker, 8, Some(at)).len(), count, "response at {at} s to {speech:?}");
+        }
+    }
+
+    #[test]
+    fn few_words_of_a_sentence_or_the_name_of_a_sound_are_no_answer() {
+        let speech = hear(&mut SpeechWatch::default(), &mut Chunker::new(), 8, None)[0];
+        let (at, secs) = (speech.from.secs() + 1.0, speech.to.secs() - speech.from.secs());
+        let most = "word ".repeat((secs * 2.0) as usize);
+        for (panel, text, count) in [
+            (Panel::Transcript, most.as_str(), 0),
+            (Panel::Transcript, "word …", 1),
+            (Panel::Transcript, "…", 1),
+            (Panel::Translation, "一", 0),
+            (Panel::Sounds, "music", 1),
+        ] {
+            let (mut watch, mut chunker) = (SpeechWatch::default(), Chunker::new());
+            assert_eq!(hear_as(&mut watch, &mut chunker, 8, Some((at, panel, text))).len(), count, "{panel:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn words_are_counted_and_signs_are_not() {
+        for (text, count) in [("", 0), ("…", 0), ("i think …", 2), ("it's 5 o'clock.", 3), ("你好，世界", 4), ("a 你好", 3)] {
+            assert_eq!(count_words(text), count, "{text}");
         }
     }
 

@@ -5,7 +5,7 @@ strings! {
     ModelStrings;
     use_model, listening, get, get_any, download, go_on, again, try_now, stop, remove, remove_ask, removed, here, begun, absent,
     disk, disk_only, full, memory, memory_of, measuring, keeps_up, keeps_some, too_slow, can, page, text, accept, originals,
-    step_licence, step_download, step_prepare, step_ready, asking, checking, fetching, preparing, chosen, left, no_connection,
+    step_licence, step_download, step_prepare, step_ready, asking, checking, fetching, preparing, chosen, elsewhere, left, no_connection,
     hub_busy, failed_network, changed, ready, failed, built_in, use_now, done, stopped, keep_using,
 }
 
@@ -48,7 +48,8 @@ pub(super) static ENGLISH: ModelStrings = ModelStrings {
     checking: "Checking",
     fetching: "Downloading",
     preparing: "Optimising for this computer",
-    chosen: "Best for this computer: {}",
+    chosen: "Best for this computer: {} bits",
+    elsewhere: "Another program is downloading the same file.",
     left: "{} left",
     no_connection: "No internet connection. Trying again in {} s.",
     hub_busy: "The download server is busy. Trying again in {} s.",
@@ -102,7 +103,8 @@ pub(super) static CHINESE: ModelStrings = ModelStrings {
     checking: "正在检查",
     fetching: "正在下载",
     preparing: "正在针对这台电脑优化",
-    chosen: "最适合这台电脑：{}",
+    chosen: "最适合这台电脑：{} 位",
+    elsewhere: "另一个程序正在下载同一个文件。",
     left: "还需 {}",
     no_connection: "没有网络连接。{} 秒后重试。",
     hub_busy: "下载服务器繁忙。{} 秒后重试。",
