@@ -96,7 +96,7 @@ pub struct WavStreamSource<R> {
     position: StreamPosition,
 }
 
-/// The position of a [`WavStreamSource`] in its stream.
+/// The progress of a [`WavStreamSource`]: in its samples, behind them, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StreamPosition {
     /// Samples are still to be read.

@@ -332,7 +332,7 @@ impl CaptureThread {
         }
     }
 
-    /// Shows the level and the peak of the newest samples on the meters.
+    /// Stores the level and the peak of the newest samples in the [`Meters`] that the window reads.
     fn show_level(&self) {
         let peak = self.samples.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
         self.meters.show_level(dbfs(&self.samples), peak);

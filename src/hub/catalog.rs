@@ -61,7 +61,7 @@ pub struct CatalogEntry {
     /// Paths of the model's files in the repository; each may contain one `*`, which stands for any characters but `/`.
     #[serde(default = "usual_files")]
     pub files: Vec<String>,
-    /// Expected SHA-256 of files, by path. A difference from the hub's is only a warning that the release has changed.
+    /// Expected SHA-256 of files, by path. Where the hub announces another sum, the user is warned that the release has changed.
     #[serde(default)]
     pub sums: BTreeMap<String, String>,
     /// Approximate size of the download, in bytes; 0 if unknown. For the starter, the size of the unpacked files.

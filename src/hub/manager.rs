@@ -148,8 +148,8 @@ impl ModelManager {
         self.download_then(name, originals, drop)
     }
 
-    /// Starts the installation as [`ModelManager::download`] does; its thread calls `on_end` with the result. An installation in
-    /// progress keeps the function that it was started with.
+    /// Starts the installation as [`ModelManager::download`] does; its thread calls `on_end` with the result. An
+    /// installation of the model that is in progress goes on, resumed if it was paused, and `on_end` is dropped.
     ///
     /// # Errors
     /// The errors of [`ModelManager::download`].

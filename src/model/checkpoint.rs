@@ -370,7 +370,8 @@ fn lm_names(lm: &LmConfig) -> BTreeSet<String> {
     names
 }
 
-/// Returns the tensor names that the encoder must have, without the unused one (`src/model/README.md` section 3.1).
+/// Returns the names of the tensors that the encoder must have. `audio_bos_eos_token` is not among them, because nothing uses it
+/// (`src/model/README.md` section 3.1).
 fn encoder_names(audio: &AudioConfig) -> BTreeSet<String> {
     let both = |part: &str| [format!("{part}.weight"), format!("{part}.bias")];
     let mut names: BTreeSet<String> = ["conv1", "conv2", "ln_post", "proj"].iter().flat_map(|part| both(part)).collect();

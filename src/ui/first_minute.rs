@@ -28,7 +28,7 @@ const LOW: f32 = 260.0;
 const WIDTH: f32 = 560.0;
 /// Time for which an answer is shown before the next step begins.
 const READING_TIME: Duration = Duration::from_secs(4);
-/// Width and height of the level below a step, in points.
+/// Width and height of the level meter below a step, in points.
 const METER: [f32; 2] = [160.0, 6.0];
 /// Height that a step takes at least, by which it is moved up from the middle, in points.
 const STEP_HEIGHT: f32 = 230.0;
@@ -38,7 +38,7 @@ const STEP_HEIGHT: f32 = 230.0;
 enum Step {
     /// The user is asked to say a phrase, and sees words and answer.
     Say,
-    /// The user is asked to make a sound, and sees its name.
+    /// The user is asked to make a sound, and sees the name that the model gives it.
     Sound,
     /// The user is told what to do next.
     Next,

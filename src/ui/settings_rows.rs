@@ -19,7 +19,7 @@ pub(super) struct Rows<'a> {
     query: &'a str,
     /// Title of the section.
     title: &'a str,
-    /// Number of rows painted.
+    /// Number of rows painted in this frame; none means that the section has no match.
     painted: usize,
 }
 

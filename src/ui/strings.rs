@@ -206,7 +206,7 @@ impl Strings {
         if self.language_of_table == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { english }
     }
 
-    /// Returns the time from `at` to `now` as text: a number of seconds with one decimal, "ago".
+    /// Returns the time from `at` to `now` as text in the language of the table, for example "3.2 s ago"; "0.0 s ago" if `at` is later.
     pub(super) fn ago(&self, at: StreamTime, now: StreamTime) -> String {
         fill(self.ago, format_args!("{:.1}", now.secs_since(at)))
     }

@@ -49,7 +49,7 @@ impl UrgentBanner {
         let margin =
             Margin { left: theme::SIDE_MARGIN + HATCH_WIDTH as i8, right: theme::SIDE_MARGIN, top: MARGINS[small], bottom: MARGINS[small] };
         let frame = Frame::new().fill(p.urgent_fill).inner_margin(margin);
-        let room = ui.ctx().content_rect();
+        let room = ui.max_rect();
         let area = Area::new(Id::unique("urgent")).order(Order::Foreground).fixed_pos(pos2(room.left(), top)).constrain_to(room);
         let banner_ui = |ui: &mut Ui| {
             ui.visuals_mut().widgets.noninteractive.fg_stroke.color = p.on_urgent;

@@ -135,7 +135,8 @@ pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<N
     }
 }
 
-/// Returns true if an input may stand for the choice `Default`: a monitor and the `excluded` inputs have to be chosen by name.
+/// Returns true if the input may be used for the choice `Default`. Monitors, which deliver what the computer plays, and inputs whose id
+/// or name matches an entry of `excluded` are used only when they are chosen by name.
 #[cfg(feature = "mic")]
 pub(super) fn is_usable_unasked(id: &str, name: &str, excluded: &[String]) -> bool {
     !is_monitor(id) && !excluded.iter().any(|wanted| matches_device(wanted, id, name))

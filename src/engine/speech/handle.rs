@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceSettings};
 use crate::supervise::spawn;
 
-/// Number of stalls of the speech thread, without a reply spoken to its end in between, at which no other thread is started.
+/// Number of stalls of the speech thread in a row after which it is not replaced. A reply that is spoken to its end starts the count again.
 const MAX_STALLS: u32 = 3;
 /// Capacity of the channel of commands while there is no speech thread to receive them.
 const CLOSED: usize = 1;

@@ -84,7 +84,7 @@ impl AttentionTask {
 pub struct AttentionPlan {
     /// Tasks, lane by lane.
     tasks: Vec<AttentionTask>,
-    /// End of each task's outputs among all outputs.
+    /// Index after the last output of each task, among the outputs of all tasks.
     ends: Vec<usize>,
 }
 
