@@ -76,6 +76,10 @@ impl Source for Box<dyn Source> {
         (**self).pause();
     }
 
+    fn length_secs(&self) -> Option<f64> {
+        (**self).length_secs()
+    }
+
     fn resume(&mut self) -> Result<()> {
         (**self).resume()
     }
@@ -99,6 +103,11 @@ pub trait Source: Send {
 
     /// Returns the readable name of the source (device, files, stdin), for the event `session_started`.
     fn name(&self) -> String;
+
+    /// Returns the length of all sound that the source delivers, in seconds; None for a live source, and where a file does not tell.
+    fn length_secs(&self) -> Option<f64> {
+        None
+    }
 
     /// Stops listening: a device is closed. Does nothing for a source that delivers sound only on request.
     fn pause(&mut self) {}

@@ -43,7 +43,7 @@ pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as
 pub use modes_file::all as all_modes;
 pub use paths::Paths;
 pub use prefs::WindowPrefs;
-pub use request::{Request, settings_problems};
+pub use request::{DEFAULT_GAP_SECS, Request, settings_problems};
 pub use trace_args::{TraceOptions, TracePath};
 
 /// The complete configuration of a session: command line, settings file and defaults combined.
@@ -192,8 +192,8 @@ impl SamplingChoice {
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: None, seed: 0 };
 }
 
-/// The choice of the optional events of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The choice of the optional events of a session; none by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventOptions {
     /// True if `decision` events are reported.
     pub decisions: bool,

@@ -14,7 +14,7 @@ mod startup;
 mod watchdog;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
@@ -28,15 +28,16 @@ use crate::audio::realtime::RealtimeSource;
 use crate::audio::wav_stream::WavStreamSource;
 use crate::config::{FileSpeed, Settings, SourceChoice, StartState};
 use crate::error::{Error, Result};
-use crate::protocol::{Event, PROTOCOL, Severity, VoiceChoice};
-use crate::speech::Voice;
-use crate::supervise::spawn;
+use crate::model::Model;
+use crate::protocol::{Event, PROTOCOL, Severity, Speak, VoiceChoice};
+use crate::speech::{NullVoice, Voice};
+use crate::supervise::{lock, spawn};
 use crate::time::StreamTime;
 use capture::{CaptureChannels, CaptureThread, CapturedSource, EchoHandling};
 use inference::{InferenceChannels, InferenceParts, InferenceThread};
 use meters::Flag;
 use speech::{SpeechConfig, SpeechHandle, turn_taking::TurnTaking};
-use startup::{OnError, Prepared, prepare};
+use startup::{OnError, Prepared, prepare, prepare_on};
 
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
@@ -74,6 +75,9 @@ impl Default for SpeechBackend {
         Self { output: Box::new(system_output), voices: Box::new(speech::voices_of), stall_limit: speech::STALL_LIMIT }
     }
 }
+
+/// The model that a session uses, for the sessions beside it; None before it is loaded, and in a session without an engine.
+type SharedModel = Arc<Mutex<Option<Arc<Model>>>>;
 
 /// The behaviour of a source while the model is busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +120,22 @@ pub fn start_patiently(settings: Settings, known: &[Error]) -> EngineHandle {
     started.unwrap_or_else(|error| ended_session(known, &error))
 }
 
+/// Starts a session on the source that the settings name, beside the session that uses `model` and has the meters `live`
+/// ([`EngineHandle::starter_beside`]). A mode that fails is left out and reported.
+fn start_beside(mut settings: Settings, model: &SharedModel, live: &Arc<Meters>) -> Result<EngineHandle> {
+    settings.voice.speak = Speak::Asked;
+    settings.save_audio = None;
+    let input = open_source(&settings)?;
+    let loaded = lock(model).clone();
+    let mut prepared = match loaded {
+        Some(model) => prepare_on(settings, model)?,
+        None => prepare(settings, OnError::Report)?,
+    };
+    prepared.gives_way_to = Some(Arc::clone(live));
+    let voices = |_| -> Vec<Box<dyn Voice>> { vec![Box::new(NullVoice)] };
+    start_threads(prepared, input, SpeechBackend { voices: Box::new(voices), ..SpeechBackend::default() })
+}
+
 /// Returns the handle of a session that has ended before it began, with `error` as the reason.
 fn ended_session(known: &[Error], error: &Error) -> EngineHandle {
     let at = StreamTime::ZERO;
@@ -155,6 +175,8 @@ fn start_threads(prepared: Prepared, input: CapturedSource, backend: SpeechBacke
     let settings = &prepared.settings;
     let (timing, source_name) = (input.timing, input.source.name());
     let meters = Arc::new(Meters::default());
+    meters.show_length(input.source.length_secs());
+    let model = SharedModel::new(Mutex::new(Some(Arc::clone(&prepared.model))));
     if settings.start == StartState::Paused {
         // Nobody sees a session that starts paused as listening, not even for a moment.
         meters.raise(Flag::Paused);
@@ -172,7 +194,8 @@ fn start_threads(prepared: Prepared, input: CapturedSource, backend: SpeechBacke
     let speech = SpeechHandle::start(SpeechConfig { backend, far, turn_taking }, settings.voice, settings.output.clone())?;
     let channels = InferenceChannels { commands, events: event_tx.clone(), captured, capture: capture_tx, interruptions };
     let meters_of_inference = Arc::clone(&meters);
-    let parts = InferenceParts { prepared, source_name, timing, channels, meters: meters_of_inference, heartbeat, speech };
+    let shared_model = Arc::clone(&model);
+    let parts = InferenceParts { prepared, shared_model, source_name, timing, channels, meters: meters_of_inference, heartbeat, speech };
     let inference = InferenceThread::new(parts);
     let capture_channels = CaptureChannels { out: chunk_tx, commands: capture_commands };
     let capture = CaptureThread::new(input, start, capture_channels, echo_handling, Arc::clone(&meters));
@@ -181,7 +204,7 @@ fn start_threads(prepared: Prepared, input: CapturedSource, backend: SpeechBacke
     let report = move |busy, at| drop(event_tx.try_send(watchdog::model_stalls(busy, at)));
     // Ends with the inference thread.
     spawn("hearken-watchdog", move || watchdog::watch(&monitor, watchdog::STALL_LIMIT, report))?;
-    Ok(EngineHandle::new(command_tx, event_rx, meters, threads))
+    Ok(EngineHandle::new(command_tx, event_rx, meters, threads).with_model(model))
 }
 
 fn open_source(settings: &Settings) -> Result<CapturedSource> {

@@ -49,6 +49,12 @@ impl StreamTime {
         Self(SampleIdx(samples))
     }
 
+    /// Returns the time `secs` seconds after the start of the session; a negative number counts as 0.
+    #[must_use]
+    pub fn from_secs(secs: f64) -> Self {
+        Self::from_samples((secs * f64::from(SAMPLE_RATE_HZ)).round() as u64)
+    }
+
     /// Returns the seconds since the start of the session.
     #[must_use]
     pub fn secs(self) -> f64 {
@@ -90,7 +96,7 @@ impl<'de> Deserialize<'de> for StreamTime {
         if !(0.0..1e12).contains(&secs) {
             return Err(serde::de::Error::custom("a time must be a number of seconds, 0 or more"));
         }
-        Ok(Self::from_samples((secs * f64::from(SAMPLE_RATE_HZ)).round() as u64))
+        Ok(Self::from_secs(secs))
     }
 }
 

@@ -22,8 +22,12 @@ mod display_loss;
 mod empty_states;
 mod event_thread;
 mod export_dialog;
+mod file_actions;
 mod file_answers;
 mod file_dialog;
+mod file_queue;
+mod file_session;
+mod file_sheet;
 mod first_minute;
 mod fonts;
 mod footer;
@@ -198,6 +202,9 @@ pub struct HearkenApp {
     settings_window: settings_window::SettingsWindow,
     history: history_window::HistoryWindow,
     models: models_page::ModelsPage,
+    file_sheet: file_sheet::FileSheet,
+    /// Number of the newest file that was heard when others were added, until the sheet opens for the first of them.
+    sheet_waits_for: Option<usize>,
 }
 
 impl std::fmt::Debug for HearkenApp {
@@ -260,6 +267,8 @@ impl HearkenApp {
             settings_window: settings_window::SettingsWindow::default(),
             history: history_window::HistoryWindow::default(),
             models,
+            file_sheet: file_sheet::FileSheet::default(),
+            sheet_waits_for: None,
             settings,
         };
         let faults = settings_problems(&app.settings.paths);
@@ -281,12 +290,14 @@ impl HearkenApp {
         if !self.run_in_background(ui) {
             self.handle_keys(ui, &mut actions);
             let _ = zoom::handle_keys(ui);
-            self.settings_window.take_dropped_file(ui);
+            self.take_dropped_files(ui, &mut actions);
             self.paint(ui, &mut actions);
+            self.drop_hint_ui(ui);
             self.closing_ui(ui);
         }
         self.perform_all(actions, ui.ctx());
         self.take_news(ui.ctx());
+        self.take_file_news(ui.ctx());
         self.captions.show(ui, &mut self.prefs.captions, &self.prefs.muted_sounds, self.s);
         self.pill.show(ui, &mut self.prefs.pill_place, self.s);
         self.save_prefs(ui);
@@ -298,6 +309,8 @@ impl HearkenApp {
         let transcript = session.data.transcript();
         let readings = session.engine.meters().read();
         let download = self.models.download_text(ui.ctx());
+        let files = session.files.view();
+        let file = file_sheet::progress_text(&files);
         let data = FrameData {
             s: self.s,
             transcript: &transcript,
@@ -306,6 +319,8 @@ impl HearkenApp {
             readings: &readings,
             settings: &self.settings,
             download: download.as_deref(),
+            file: file.as_deref(),
+            is_live: true,
         };
         let kept = footer::history_text(self.s, &session.history.status());
         let margin = egui::Margin::symmetric(theme::SIDE_MARGIN, theme::margin(ui.ctx()));
@@ -316,7 +331,7 @@ impl HearkenApp {
         EguiPanel::top("strip").frame(bar).show(ui, |ui| ribbon::ribbon_ui(ui, &mut self.panels, &mut self.prefs, &data));
         EguiPanel::bottom("health").frame(bar).show(ui, |ui| footer::footer_ui(ui, &data, &kept, self.bar.advice(), actions));
         let empty = empty_state(&transcript, &self.prefs);
-        let asks_consent = !self.prefs.welcomed && !self.welcome_postponed;
+        let asks_consent = self.asks_consent();
         egui::CentralPanel::default().frame(middle).show(ui, |ui| match (empty, &mut self.first_minute) {
             // Nothing looks out from behind the card.
             _ if asks_consent => {}
@@ -330,14 +345,9 @@ impl HearkenApp {
         });
         if asks_consent {
             welcome::welcome_ui(ui, &data, &mut self.history_prefs, &mut self.bar.devices, actions);
-        } else if let Some(direction) = self.device_dialog {
-            if !dialogs::devices_ui(ui, self.s, direction, &mut self.bar.devices, actions) {
-                self.device_dialog = None;
-            }
-        } else if let Some(export) = &mut self.export
-            && let Some(end) = export.show(ui, &data, actions)
-        {
-            actions.push(Action::EndExport(end));
+        } else {
+            dialogs::devices_ui(ui, self.s, &mut self.device_dialog, &mut self.bar.devices, actions);
+            export_dialog::export_ui(ui, &data, &mut self.export, actions);
         }
         let inputs = settings_window::SettingsInputs {
             prefs: &mut self.prefs,
@@ -358,10 +368,16 @@ impl HearkenApp {
         file_answers::hand_out(ui, &data, askers, actions);
         self.models.show(ui, self.s, &transcript.model, actions);
         self.history.show(ui, self.s, &session.data.zone(), &kept, actions);
+        self.file_sheet.show(ui, &data, &files, &mut self.prefs, actions);
         // The middle says the same in larger letters.
         let said = (empty == Some(EmptyState::WithoutInput)).then_some(messages::Topic::Input);
         self.messages.ui(ui, self.s, below, said, actions);
         request_next_frame(ui, &data);
+    }
+
+    /// Returns true while the first card asks for the consent to listen.
+    const fn asks_consent(&self) -> bool {
+        !self.prefs.welcomed && !self.welcome_postponed
     }
 
     /// Saves changed preferences on the disk, but only while no mouse button is down: a slider that is dragged passes values that
@@ -374,6 +390,7 @@ impl HearkenApp {
         if self.history_prefs != self.saved_history_prefs {
             self.saved_history_prefs = self.history_prefs;
             self.session.history.set_prefs(self.history_prefs);
+            self.session.files.set_history_prefs(self.history_prefs);
             self.report_unsaved(self.history_prefs.save(&self.settings.paths));
         }
         if self.prefs != self.saved_prefs {

@@ -108,6 +108,18 @@ fn files_of_a_list_are_played_in_order() {
     assert_eq!(ends, [19_200, 38_400]);
 }
 
+#[test]
+fn source_tells_the_length_of_its_files_where_their_headers_have_it() {
+    let [wav, flac, ogg, m4a] = ["speech.wav", "speech.flac", "speech.ogg", "speech.m4a"].map(audio);
+    for path in [&wav, &flac, &ogg, &m4a] {
+        let source = FileSource::open(std::slice::from_ref(path)).unwrap();
+        let (told, heard) = (source.length_secs().unwrap(), hear(FileSource::open(std::slice::from_ref(path)).unwrap()).0.len());
+        assert!((told - heard as f64 / 16_000.0).abs() < 0.1, "{}: {told} s, {heard} samples", path.display());
+    }
+    let both = FileSource::open(&[wav.clone(), flac]).unwrap().length_secs().unwrap();
+    assert!((both - 2.0 * FileSource::open(&[wav]).unwrap().length_secs().unwrap()).abs() < 0.1);
+}
+
 /// Returns all samples of a source, and its other events up to the end.
 fn hear(mut source: impl Source) -> (Vec<f32>, Vec<SourceEvent>) {
     let (mut samples, mut events) = (Vec::new(), Vec::new());

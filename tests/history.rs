@@ -72,6 +72,41 @@ fn nothing_is_stored_while_the_history_is_off() {
 }
 
 #[test]
+fn a_file_is_stored_as_a_session_of_its_own_beside_the_running_one() {
+    let mut bench = Bench::start(HistoryPrefs { audio: true, ..KEEP });
+    let of_file = || {
+        let panels = [("transcribe".to_owned(), Panel::Transcript)].into();
+        HistoryHandle::start_for_file(&bench.paths, HistoryPrefs { audio: true, ..KEEP }, panels, "talk.wav", || ())
+    };
+    let (file, mut begun) = (of_file(), started());
+    if let Event::SessionStarted { started_utc, source, .. } = &mut begun {
+        (*started_utc, *source) = (None, "/home/a/talk.wav".into());
+    }
+    for (sink, start, text) in [(&bench.sink, &started(), "said in the room"), (&file.sink(), &begun, "said in the file")] {
+        sink.record(start);
+        sink.record(&said(3, text));
+    }
+    within(Duration::from_secs(5), || bench.found("said in the") == 2);
+    let sessions = bench.store().sessions().unwrap();
+    let named: Vec<(&str, usize)> = sessions.iter().map(|session| (session.name.as_str(), session.recordings)).collect();
+    assert!(named.contains(&("talk.wav", 0)) && named.contains(&("", 1)), "the sound of a file is not copied: {named:?}");
+    let stored = sessions.iter().find(|session| session.name == "talk.wav").unwrap().id;
+    assert_eq!(bench.store().open_session(stored).unwrap().unwrap().clock.ms(at(3)), None, "its times are those in the file");
+
+    file.sink().record(&said(9, "not stored yet"));
+    file.begin_anew();
+    bench.history.delete_all();
+    within(Duration::from_secs(5), || bench.found("said in the") == 0);
+    file.sink().record(&said(30, "heard afterwards"));
+    drop(file);
+    assert_eq!((bench.found("heard afterwards"), bench.found("not stored yet")), (1, 0));
+    assert!(bench.store().sessions().unwrap().iter().any(|session| session.name == "talk.wav"), "what follows has the name too");
+    bench.end();
+    let log = fs::read_to_string(bench.paths.log_file()).unwrap();
+    assert!(!log.contains("talk.wav") && log.matches("started").count() == 1, "{log}");
+}
+
+#[test]
 fn a_locked_history_is_reported_once_and_loses_no_event() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());

@@ -186,8 +186,11 @@ fn another_input_opens_the_quiet_gate_and_gets_a_noise_floor_of_its_own() {
     let script = vec![noise(0.1), ScriptStep::Event(other), noise(0.005)];
     let events = hear(Settings { gate: true, ..settings(home.path(), &["dialog"]) }, script);
     let changed = events.iter().position(|event| matches!(event, Event::InputChanged { .. })).unwrap();
-    let moves: Vec<(usize, bool)> =
-        events.iter().enumerate().filter_map(|(n, event)| if let Event::Gate { open, .. } = event { Some((n, *open)) } else { None }).collect();
+    let moves: Vec<(usize, bool)> = events
+        .iter()
+        .enumerate()
+        .filter_map(|(n, event)| if let Event::Gate { open, .. } = event { Some((n, *open)) } else { None })
+        .collect();
     let [(first, false), (second, true), (third, false)] = moves[..] else { panic!("{moves:?}") };
     assert!(first < changed && second == changed + 1 && third > second, "{moves:?}, input changed at {changed}");
 }

@@ -322,7 +322,7 @@ fn a_model_folder_and_a_clip_can_be_chosen_in_a_file_dialog() {
     bench.harness.state_mut().as_mut().unwrap().answer_file_dialogs(|question| match question {
         FileQuestion::ModelFolder => FileAnswer::Chosen("/models/mine".into()),
         FileQuestion::Clip => FileAnswer::Chosen("/clips/kettle.wav".into()),
-        FileQuestion::Export { .. } => FileAnswer::Cancelled,
+        FileQuestion::Export { .. } | FileQuestion::Recordings => FileAnswer::Cancelled,
     });
     section_of(&mut bench, "Model");
     press_on(&mut bench, "Choose…");

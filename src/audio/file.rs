@@ -11,7 +11,7 @@ use std::sync::Once;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
+use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
@@ -35,6 +35,8 @@ pub struct FileSource {
     open: Option<FileDecoder>,
     /// Names of all files, separated by commas.
     name: String,
+    /// Length of all files together, in seconds; None where one of them does not tell.
+    length_secs: Option<f64>,
 }
 
 impl FileSource {
@@ -47,11 +49,12 @@ impl FileSource {
         if files.is_empty() {
             return Err(Error::new(ErrorKind::AudioFile, "the list of files is empty"));
         }
+        let mut lengths = Vec::with_capacity(files.len());
         for path in &files {
-            FileDecoder::open(path)?.check()?;
+            lengths.push(FileDecoder::open(path)?.check()?);
         }
         let names: Vec<String> = files.iter().map(|p| p.display().to_string()).collect();
-        Ok(Self { files, open: None, name: names.join(", ") })
+        Ok(Self { files, open: None, name: names.join(", "), length_secs: lengths.into_iter().sum() })
     }
 }
 
@@ -84,6 +87,10 @@ impl Source for FileSource {
     fn name(&self) -> String {
         self.name.clone()
     }
+
+    fn length_secs(&self) -> Option<f64> {
+        self.length_secs
+    }
 }
 
 /// Decodes a whole audio file to 16 kHz mono.
@@ -111,6 +118,8 @@ struct FileDecoder {
     codec: Box<dyn AudioDecoder>,
     /// Id of the track that is decoded.
     track: u32,
+    /// Length of this track, in seconds; None where the file does not tell.
+    length_secs: Option<f64>,
     /// Sample rate of the newest packet, in Hz, and the resampler from this rate to 16 kHz; None before the first packet.
     resampler: Option<(u32, Resampler)>,
     /// Buffer of the newest packet's samples, all channels.
@@ -161,7 +170,7 @@ impl FileDecoder {
             _ => None,
         };
         if let Some(why) = why {
-            return Err(Error::at(ErrorKind::AudioFile, path, why));
+            return Err(Error::at(ErrorKind::AudioFile, path, why).with_remedy(Remedy::ChooseAudioFile));
         }
         let file = File::open(path).map_err(|e| cannot_read(path, &e))?;
         Self::of(Box::new(file), path)
@@ -191,15 +200,16 @@ impl FileDecoder {
             }
             let codec =
                 symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).map_err(|e| e.to_string())?;
-            let id = track.id;
-            Ok((format, codec, id))
+            let (id, length_secs) = (track.id, length_of(track));
+            Ok((format, codec, id, length_secs))
         };
-        let (format, codec, track) = guarded(open).map_err(not_audio)?;
+        let (format, codec, track, length_secs) = guarded(open).map_err(not_audio)?;
         Ok(Self {
             path: path.to_owned(),
             format,
             codec,
             track,
+            length_secs,
             resampler: None,
             interleaved: Vec::new(),
             mono: Vec::new(),
@@ -210,17 +220,18 @@ impl FileDecoder {
         })
     }
 
-    /// Decodes the first packet with sound. Fails if the file has none.
-    fn check(mut self) -> Result<()> {
+    /// Decodes the first packet with sound, and returns the length of the file in seconds, where it tells. Fails if the file has no
+    /// sound.
+    fn check(mut self) -> Result<Option<f64>> {
         match self.packet() {
-            Ok(Some(_)) => Ok(()),
+            Ok(Some(_)) => Ok(self.length_secs),
             Ok(None) => Err(self.no_sound()),
             Err(error) => Err(error),
         }
     }
 
     fn no_sound(&self) -> Error {
-        Error::at(ErrorKind::AudioFile, &self.path, "the file contains no sound")
+        Error::at(ErrorKind::AudioFile, &self.path, "the file contains no sound").with_remedy(Remedy::ChooseAudioFile)
     }
 
     fn read_all(mut self) -> Result<Vec<f32>> {
@@ -351,7 +362,8 @@ impl FileDecoder {
     }
 
     fn damaged(&self, why: &str) -> Error {
-        Error::at(ErrorKind::AudioFile, &self.path, format!("the file is damaged; the rest is skipped ({why})"))
+        let why = format!("the file is damaged; the rest is skipped ({why})");
+        Error::at(ErrorKind::AudioFile, &self.path, why).with_remedy(Remedy::ChooseAudioFile)
     }
 
     /// Switches to the next part of a chained stream, which has its own codec.
@@ -367,6 +379,15 @@ impl FileDecoder {
         (self.codec, self.track) = (codec, track);
         Ok(())
     }
+}
+
+/// Returns the length of `track` as the file tells it, in seconds.
+fn length_of(track: &Track) -> Option<f64> {
+    if let (Some(duration), Some(base)) = (track.duration, track.time_base) {
+        return Some(duration.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()));
+    }
+    let rate_hz = track.codec_params.as_ref()?.audio()?.sample_rate?;
+    Some(track.num_frames? as f64 / f64::from(rate_hz))
 }
 
 /// The format of a decoded packet.

@@ -58,6 +58,10 @@ impl<S: Source> Source for RealtimeSource<S> {
         self.inner.name()
     }
 
+    fn length_secs(&self) -> Option<f64> {
+        self.inner.length_secs()
+    }
+
     fn pause(&mut self) {
         self.inner.pause();
     }

@@ -55,7 +55,7 @@ pub enum Request {
 const WINDOW_EVENTS: EventOptions = EventOptions { decisions: true, margins: true, timing: false };
 
 /// Default silence after each file, in seconds, as in the reference (`src/model/README.md` section 5.4).
-const DEFAULT_GAP_SECS: f64 = 1.0;
+pub const DEFAULT_GAP_SECS: f64 = 1.0;
 
 impl Cli {
     /// Returns the request that the command line means, given the settings and modes files in `paths`; `stdout` decides the default

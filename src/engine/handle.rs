@@ -5,7 +5,10 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
+use super::SharedModel;
 use super::meters::Meters;
+use crate::config::Settings;
+use crate::error::Result;
 use crate::protocol::{Command, Event};
 
 /// A running session: commands down, events up, meters. Dropping the handle ends the session and waits for its threads.
@@ -15,13 +18,29 @@ pub struct EngineHandle {
     events: Receiver<Event>,
     meters: Arc<Meters>,
     threads: Vec<JoinHandle<()>>,
+    /// Model that the session uses.
+    model: SharedModel,
 }
 
 impl EngineHandle {
     /// Returns a handle over these channels; `threads` are joined when the handle is dropped. Public for the tests of the window.
     #[must_use]
-    pub const fn new(commands: Sender<Command>, events: Receiver<Event>, meters: Arc<Meters>, threads: Vec<JoinHandle<()>>) -> Self {
-        Self { commands, events, meters, threads }
+    pub fn new(commands: Sender<Command>, events: Receiver<Event>, meters: Arc<Meters>, threads: Vec<JoinHandle<()>>) -> Self {
+        Self { commands, events, meters, threads, model: SharedModel::default() }
+    }
+
+    /// Returns the handle of a session that uses `model`.
+    pub(super) fn with_model(mut self, model: SharedModel) -> Self {
+        self.model = model;
+        self
+    }
+
+    /// Returns a function for another thread that starts a session beside this one, on the source that its settings name: with the
+    /// model of this session (that of its settings where this session has none), without a voice, and without a recording. The other
+    /// session computes only while this one has nothing to compute.
+    pub fn starter_beside(&self) -> impl Fn(Settings) -> Result<Self> + Send + Sync + 'static {
+        let (model, meters) = (Arc::clone(&self.model), Arc::clone(&self.meters));
+        move |settings| super::start_beside(settings, &model, &meters)
     }
 
     /// Sends `command`. Returns false, without sending, when the engine has ended or too many commands wait.

@@ -21,14 +21,14 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::SourceTiming;
 use super::capture::chunk_queue::ChunkReceiver;
 use super::capture::{CaptureCommand, Captured};
-use super::meters::{Flag, Meters};
+use super::meters::{BusyMark, Flag, Meters};
 use super::retry_policy::RetryPolicy;
 use super::speech::SpeechHandle;
 use super::startup::{Prepared, StartReports};
 use super::watchdog::Heartbeat;
+use super::{SharedModel, SourceTiming};
 use crate::audio::chunker::Chunk;
 use crate::clock::now_ms;
 use crate::config::{Mode, Settings, SourceChoice};
@@ -57,6 +57,8 @@ pub(super) use recordings::Recordings;
 /// The settings, channels and parts that [`InferenceThread::new`] puts together.
 pub(super) struct InferenceParts {
     pub(super) prepared: Prepared,
+    /// Model of the session, for sessions beside it.
+    pub(super) shared_model: SharedModel,
     /// Readable name of the source.
     pub(super) source_name: String,
     /// Behaviour of the source while the model is busy.
@@ -86,6 +88,11 @@ pub(super) struct InferenceChannels {
 pub(super) struct InferenceThread {
     settings: Settings,
     model: Arc<Model>,
+    /// The same model, for sessions beside this one.
+    shared_model: SharedModel,
+    /// Meters of the session that computes first; None for a session that gives way to none.
+    gives_way_to: Option<Arc<Meters>>,
+    busy: BusyMark,
     source_name: String,
     timing: SourceTiming,
     channels: InferenceChannels,
@@ -143,14 +150,17 @@ enum Phase {
 impl InferenceThread {
     /// Returns an inference thread for the prepared session.
     pub(super) fn new(parts: InferenceParts) -> Self {
-        let InferenceParts { prepared, source_name, timing, channels, meters, heartbeat, speech } = parts;
-        let Prepared { settings, model, session, prompts, recordings, reports } = prepared;
+        let InferenceParts { prepared, shared_model, source_name, timing, channels, meters, heartbeat, speech } = parts;
+        let Prepared { settings, model, session, prompts, recordings, reports, gives_way_to } = prepared;
         let gate = settings.gate.then(|| QuietGate::new(settings.long_running.sensitivity));
         let overload = Overload::new(settings.long_running.rest_first.clone());
         let (worker_tx, worker_results) = bounded(workers::RESULTS);
         Self {
             settings,
             model,
+            shared_model,
+            gives_way_to,
+            busy: BusyMark::new(Arc::clone(&meters)),
             source_name,
             timing,
             channels,
@@ -182,8 +192,10 @@ impl InferenceThread {
 
     /// Runs the session to its end: the end of its source, a command to end, or a failure.
     pub(super) fn run(mut self) {
+        self.busy.set();
         self.begin();
         while self.phase != Phase::Ended {
+            self.give_way();
             while let Some(wake) = self.next(Patience::Poll) {
                 // One chunk, then a pass: replies go on while chunks arrive.
                 let captured = matches!(wake, Wake::Captured(_));
@@ -317,6 +329,7 @@ impl InferenceThread {
         let begun = Instant::now();
         self.pass();
         let decode_ms = ms_since(begun);
+        self.meters.show_heard(chunk.end);
         self.watch_speech(chunk);
         let cost_ms = (mel_ms + encode_ms + decode_ms) as f32;
         self.meters.show_chunk_cost(cost_ms);

@@ -1,5 +1,6 @@
 //! Meters: level, lag and states, written by the engine's threads and read by a window whenever it paints, without locks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::time::{CHUNK_SAMPLES, StreamTime};
@@ -20,6 +21,10 @@ pub struct Meters {
     lag_secs: AtomicU32,
     /// Computing time of the newest chunk, in milliseconds, as the bits of an `f32`.
     chunk_ms: AtomicU32,
+    /// Audio time at the end of the newest chunk, in samples.
+    heard: AtomicU64,
+    /// Length of the source, in seconds, as the bits of an `f64`; NaN where it is not known.
+    length_secs: AtomicU64,
     /// States that are true, one bit for each [`Flag`].
     flags: AtomicU8,
     /// Levels of the newest chunks, each at [`slot`] of the end of the chunk: the low half of the end (in samples), then the bits of the
@@ -42,6 +47,12 @@ pub struct Readings {
     pub lag_secs: f32,
     /// Computing time of the newest chunk (log-mel, encoder and its first pass), in milliseconds.
     pub chunk_ms: f32,
+    /// Audio time at the end of the newest chunk that was decided on.
+    pub heard: StreamTime,
+    /// Length of the file that is heard, in seconds; None for a live source, and where the file does not tell.
+    pub length_secs: Option<f64>,
+    /// True while the session has something to compute: sound to decide on, or a reply to generate.
+    pub busy: bool,
     /// True while capture is paused.
     pub paused: bool,
     /// True while a lane is replying.
@@ -60,6 +71,8 @@ pub struct Readings {
 pub(crate) enum Flag {
     /// Capture is paused.
     Paused = 1,
+    /// The session has something to compute.
+    Busy = 2,
     /// A lane is replying.
     Replying = 4,
     /// A model is being loaded.
@@ -80,6 +93,8 @@ impl Default for Meters {
             speech_dbfs: AtomicU32::new(f32::NEG_INFINITY.to_bits()),
             lag_secs: zero(),
             chunk_ms: zero(),
+            heard: AtomicU64::new(0),
+            length_secs: AtomicU64::new(f64::NAN.to_bits()),
             flags: AtomicU8::new(0),
             levels: (0..LEVELS).map(|_| AtomicU64::new(0)).collect(),
         }
@@ -99,6 +114,9 @@ impl Meters {
             speech_dbfs: number(&self.speech_dbfs),
             lag_secs: number(&self.lag_secs),
             chunk_ms: number(&self.chunk_ms),
+            heard: StreamTime::from_samples(self.heard.load(Ordering::Relaxed)),
+            length_secs: Some(f64::from_bits(self.length_secs.load(Ordering::Relaxed))).filter(|secs| !secs.is_nan()),
+            busy: is(Flag::Busy),
             paused: is(Flag::Paused),
             replying: is(Flag::Replying),
             loading: is(Flag::Loading),
@@ -137,6 +155,16 @@ impl Meters {
         self.lag_secs.store(secs.to_bits(), Ordering::Relaxed);
     }
 
+    /// Shows that the sound up to `end` has been decided on.
+    pub(crate) fn show_heard(&self, end: StreamTime) {
+        self.heard.store(end.0.0, Ordering::Relaxed);
+    }
+
+    /// Shows the length of the source, in seconds, where it is known.
+    pub(crate) fn show_length(&self, secs: Option<f64>) {
+        self.length_secs.store(secs.unwrap_or(f64::NAN).to_bits(), Ordering::Relaxed);
+    }
+
     /// Shows the computing time of the newest chunk, in milliseconds.
     pub(crate) fn show_chunk_cost(&self, ms: f32) {
         self.chunk_ms.store(ms.to_bits(), Ordering::Relaxed);
@@ -153,6 +181,31 @@ impl Meters {
     }
 }
 
+/// The mark that a session has something to compute ([`Readings::busy`]); dropping it takes the mark away, also in a panic.
+#[derive(Debug)]
+pub(crate) struct BusyMark(Arc<Meters>);
+
+impl BusyMark {
+    /// Returns the mark of the session with these meters, which is not set yet.
+    pub(crate) const fn new(meters: Arc<Meters>) -> Self {
+        Self(meters)
+    }
+
+    pub(crate) fn set(&self) {
+        self.0.raise(Flag::Busy);
+    }
+
+    pub(crate) fn take_away(&self) {
+        self.0.lower(Flag::Busy);
+    }
+}
+
+impl Drop for BusyMark {
+    fn drop(&mut self) {
+        self.take_away();
+    }
+}
+
 /// Returns the index of the chunk that ended at `end` among the kept levels; chunks 2,048 apart share an index.
 const fn slot(end: StreamTime) -> usize {
     (end.0.0 as usize / CHUNK_SAMPLES) % LEVELS
@@ -161,6 +214,19 @@ const fn slot(end: StreamTime) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_that_ends_in_a_panic_is_busy_no_longer() {
+        let meters = Arc::new(Meters::default());
+        let mark = BusyMark::new(Arc::clone(&meters));
+        mark.set();
+        assert!(meters.read().busy);
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _held = mark;
+            std::panic::resume_unwind(Box::new("a fault"));
+        }));
+        assert!(!meters.read().busy);
+    }
 
     #[test]
     fn the_level_of_a_chunk_is_kept_until_a_newer_chunk_takes_its_slot() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::inference::{Recordings, find_mode, modes_in_real_time};
+use super::meters::Meters;
 use crate::audio::wav_file::WavFileWriter;
 use crate::config::{ComputeDevice, Settings};
 use crate::error::{Error, Result};
@@ -34,6 +35,8 @@ pub(super) struct Prepared {
     pub(super) prompts: BTreeMap<String, Arc<PromptCache>>,
     pub(super) recordings: Recordings,
     pub(super) reports: StartReports,
+    /// Meters of the session that computes first; None for a session that gives way to none.
+    pub(super) gives_way_to: Option<Arc<Meters>>,
 }
 
 /// The reports on what went wrong before the session, for its first events.
@@ -62,6 +65,20 @@ pub(super) fn prepare(mut settings: Settings, on_error: OnError) -> Result<Prepa
         }
         loaded => loaded?,
     };
+    prepare_loaded(settings, loaded, reports, on_error)
+}
+
+/// Prepares the session that `settings` describe on a model that is loaded. A mode or a recording that fails is left out and reported.
+///
+/// # Errors
+/// When the model cannot listen.
+pub(super) fn prepare_on(settings: Settings, model: Arc<Model>) -> Result<Prepared> {
+    let loaded = supervise::catch(|| LoadedModel::of(model, None, &settings))?;
+    prepare_loaded(settings, loaded, StartReports::default(), OnError::Report)
+}
+
+/// Switches the modes of `settings` on and opens the recording.
+fn prepare_loaded(mut settings: Settings, loaded: LoadedModel, mut reports: StartReports, on_error: OnError) -> Result<Prepared> {
     let LoadedModel { model, mut session, modes_on, gpu_problem } = loaded;
     settings.modes_on = modes_on;
     reports.problems.extend(gpu_problem.map(|error| (Severity::Warning, error)));
@@ -84,7 +101,7 @@ pub(super) fn prepare(mut settings: Settings, on_error: OnError) -> Result<Prepa
         }
         created => created?,
     };
-    Ok(Prepared { settings, model, session, prompts, recordings: Recordings::new(recording), reports })
+    Ok(Prepared { settings, model, session, prompts, recordings: Recordings::new(recording), reports, gives_way_to: None })
 }
 
 /// A model that can listen.
@@ -97,16 +114,25 @@ struct LoadedModel {
     gpu_problem: Option<Error>,
 }
 
+impl LoadedModel {
+    /// Returns the model with a session for the modes of `settings`.
+    ///
+    /// # Errors
+    /// When the model cannot listen.
+    fn of(model: Arc<Model>, gpu_problem: Option<Error>, settings: &Settings) -> Result<Self> {
+        let config = SessionConfig::product(settings.sampling, settings.long_running.context);
+        let session = Session::new(Arc::clone(&model), config)?;
+        let modes_on = if settings.modes_on.is_empty() { modes_in_real_time(&model)? } else { settings.modes_on.clone() };
+        Ok(Self { model, session, modes_on, gpu_problem })
+    }
+}
+
 /// Loads the model that `settings` choose and checks that it can listen.
 fn load(settings: &Settings) -> Result<LoadedModel> {
     supervise::catch(|| {
         let found = hub::find(&settings.model, &settings.paths)?;
         let (model, gpu_problem) = Model::load_or_fall_back(&found.folder, &found.name, settings.precision, settings.device)?;
-        let model = Arc::new(model);
-        let config = SessionConfig::product(settings.sampling, settings.long_running.context);
-        let session = Session::new(Arc::clone(&model), config)?;
-        let modes_on = if settings.modes_on.is_empty() { modes_in_real_time(&model)? } else { settings.modes_on.clone() };
-        Ok(LoadedModel { model, session, modes_on, gpu_problem })
+        LoadedModel::of(Arc::new(model), gpu_problem, settings)
     })
 }
 

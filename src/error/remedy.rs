@@ -35,6 +35,8 @@ pub enum Remedy {
     SetToken,
     /// Convert the recording to a supported audio format.
     ConvertAudio,
+    /// Choose an audio file, or another copy of it.
+    ChooseAudioFile,
     /// Check the path that was given.
     CheckPath,
     /// Choose a writable folder for the download cache (`HF_HOME`).
@@ -114,6 +116,7 @@ impl Remedy {
             Self::GoOnline => "Unset HF_HUB_OFFLINE.",
             Self::SetToken => "Set HF_TOKEN to a token of an account that may read the repository.",
             Self::ConvertAudio => "Convert it to WAV, FLAC, MP3, Ogg Vorbis or M4A.",
+            Self::ChooseAudioFile => "Name an audio file, or another copy of it.",
             Self::CheckPath => "Check the path.",
             Self::SetCacheFolder => "Set HF_HOME to a folder that can be written.",
             Self::ShortenInstruction => "Record a shorter instruction.",

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
-use super::writer::{HistoryWriter, WriterCommand};
+use super::writer::{HeardSource, HistoryWriter, WriterCommand};
 use crate::clock::now_ms;
 use crate::config::{HistoryPrefs, Paths};
 use crate::error::{Error, ErrorKind, Remedy};
@@ -22,8 +22,10 @@ use crate::time::StreamTime;
 const EVENTS: usize = 4_096;
 /// Number of commands that may wait in the channel to the writer thread: more than a person gives in a second.
 const COMMANDS: usize = 32;
+/// Capacity of the channel whose closing tells that a command is carried out; nothing is ever sent on it.
+const DONE: usize = 1;
 
-/// The longest wait of [`HistoryHandle::close`] for the last events to be stored.
+/// The longest wait of [`HistoryHandle::close`] for the last events to be stored, and of [`HistoryHandle::begin_anew`].
 const CLOSING: Duration = Duration::from_secs(3);
 
 /// The state of storing: on, off or failing.
@@ -111,6 +113,11 @@ impl WriterShared {
     }
 }
 
+/// Returns the preferences that apply to the history of a session that hears a file, whose sound is on the disk already.
+const fn of_file(prefs: HistoryPrefs) -> HistoryPrefs {
+    HistoryPrefs { audio: false, ..prefs }
+}
+
 /// Returns the error of a writer thread that has ended after too many panics.
 fn given_up() -> Error {
     let why = "storing the history failed again and again, so nothing more is stored; stored sessions are safe";
@@ -159,12 +166,38 @@ impl HistoryHandle {
     /// [`HistoryHandle::status`] and [`HistoryHandle::take_notices`].
     #[must_use]
     pub fn start(paths: &Paths, prefs: HistoryPrefs, panels: BTreeMap<String, Panel>, callbacks: HistoryCallbacks) -> Self {
+        Self::start_writer(paths, prefs, panels, callbacks, HeardSource::Microphone)
+    }
+
+    /// Starts a writer thread like [`HistoryHandle::start`] for a session that hears a file, beside the session of the microphone and
+    /// its history: the session is stored under `name`, its sound is not recorded, and nothing is logged. Deletions are up to the other
+    /// history ([`HistoryHandle::begin_anew`]).
+    #[must_use]
+    pub fn start_for_file(
+        paths: &Paths,
+        prefs: HistoryPrefs,
+        panels: BTreeMap<String, Panel>,
+        name: &str,
+        on_change: impl Fn() + Send + 'static,
+    ) -> Self {
+        // Without a recording no command is given.
+        let callbacks = HistoryCallbacks { send_command: Box::new(|_| false), on_change: Box::new(on_change) };
+        Self::start_writer(paths, of_file(prefs), panels, callbacks, HeardSource::File { name: name.to_owned() })
+    }
+
+    fn start_writer(
+        paths: &Paths,
+        prefs: HistoryPrefs,
+        panels: BTreeMap<String, Panel>,
+        callbacks: HistoryCallbacks,
+        heard: HeardSource,
+    ) -> Self {
         let (events, events_rx) = bounded(EVENTS);
         let (commands, commands_rx) = bounded(COMMANDS);
         let shared = Arc::new(WriterShared::default());
         *shared.status() =
             HistoryStatus { prefs, state: if prefs.keep { HistoryState::On } else { HistoryState::Off }, ..HistoryStatus::default() };
-        let writer = HistoryWriter::new(paths, prefs, panels, callbacks, Arc::clone(&shared));
+        let writer = HistoryWriter::new(paths, prefs, panels, callbacks, Arc::clone(&shared), heard);
         let thread = supervise::spawn("hearken-history", move || writer.run(&events_rx, &commands_rx));
         let thread = thread.map_err(|error| shared.report_failure(&error.while_doing("the history is not stored")));
         Self { events, commands, shared, thread: thread.ok() }
@@ -194,6 +227,11 @@ impl HistoryHandle {
         self.command(WriterCommand::SetPrefs(prefs));
     }
 
+    /// Applies the user's preferences to the history of a session that hears a file, as [`HistoryHandle::set_prefs`] does.
+    pub fn set_prefs_for_file(&self, prefs: HistoryPrefs) {
+        self.set_prefs(of_file(prefs));
+    }
+
     /// Adds or replaces the panel of each mode in `panels`, by the mode's name; the panels of other modes stay.
     pub fn set_panels(&self, panels: BTreeMap<String, Panel>) {
         self.command(WriterCommand::SetPanels(panels));
@@ -210,6 +248,15 @@ impl HistoryHandle {
     /// context are deleted as for [`HistoryHandle::forget_last`].
     pub fn delete_running_session(&self, until: StreamTime) {
         self.command(WriterCommand::DeleteRunning(until));
+    }
+
+    /// Drops what waits to be stored, and lets later events begin a session of their own. Returns once that is done, after
+    /// [`CLOSING`] at the latest: a deletion by another history that follows leaves nothing behind.
+    pub fn begin_anew(&self) {
+        let (dropped, done) = bounded::<()>(DONE);
+        self.command(WriterCommand::BeginAnew(dropped));
+        // Nothing is sent: the channel closes when it is done, or when the thread has ended.
+        let _ = done.recv_timeout(CLOSING);
     }
 
     /// Deletes every session and every recording from the disk; a [`HistoryNotice`] follows. Listening and storing go on.

@@ -13,17 +13,23 @@ use crate::time::wall::utc;
 /// Size beyond which the log is renamed to `hearken.log.1` (replacing an older one) and begun anew, in bytes.
 const MAX_BYTES: u64 = 256 * 1024;
 
-/// The activity log, whose file is opened at the first line. A failure to write is ignored; the next line tries again.
+/// The activity log, whose file is opened at the first line, or a log that is off. A failure to write is ignored; the next line tries again.
 #[derive(Debug)]
 pub(super) struct ActivityLog {
-    path: PathBuf,
+    /// Path of the file; None for a log that is off.
+    path: Option<PathBuf>,
     /// Open file and its size in bytes; None before the first line and after a failure.
     file: Option<(File, u64)>,
 }
 
 impl ActivityLog {
     pub(super) const fn new(path: PathBuf) -> Self {
-        Self { path, file: None }
+        Self { path: Some(path), file: None }
+    }
+
+    /// Returns a log that drops every line.
+    pub(super) const fn off() -> Self {
+        Self { path: None, file: None }
     }
 
     /// Appends a line about an event to the log. Skips events that could hold heard words or are of no use in a log.
@@ -49,15 +55,16 @@ impl ActivityLog {
     /// Opens the log file for appending, and returns the file and its size in bytes; renames a full log first. Returns None if that
     /// fails.
     fn opened(&self) -> Option<(File, u64)> {
-        make_private_folder(self.path.parent()?).ok()?;
-        if fs::metadata(&self.path).is_ok_and(|about| about.len() > MAX_BYTES) {
-            fs::rename(&self.path, self.path.with_extension("log.1")).ok()?;
+        let path = self.path.as_ref()?;
+        make_private_folder(path.parent()?).ok()?;
+        if fs::metadata(path).is_ok_and(|about| about.len() > MAX_BYTES) {
+            fs::rename(path, path.with_extension("log.1")).ok()?;
         }
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&self.path).ok()?;
+        let file = options.open(path).ok()?;
         let bytes = file.metadata().ok()?.len();
         Some((file, bytes))
     }

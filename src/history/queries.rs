@@ -246,10 +246,14 @@ fn time_of(samples: i64) -> StreamTime {
     StreamTime::from_samples(u64::try_from(samples).unwrap_or(0))
 }
 
-/// Returns true for the events between which audio time and wall time advance alike, so that each sets the clock of its session.
+/// Returns true for the events between which audio time and wall time advance alike, so that each sets the clock of its session. A
+/// session that hears a file has no such clock: its times are those in the file.
 #[must_use]
 pub const fn is_anchor(event: &Event) -> bool {
-    matches!(event, Event::SessionStarted { .. } | Event::Resumed { .. } | Event::AudioGap { .. } | Event::InputChanged { .. })
+    matches!(
+        event,
+        Event::SessionStarted { started_utc: Some(_), .. } | Event::Resumed { .. } | Event::AudioGap { .. } | Event::InputChanged { .. }
+    )
 }
 
 /// Adds the SQL function `holds(text, words)` to the connection: true if `text`, folded, contains each of the folded `words`.

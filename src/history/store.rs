@@ -64,6 +64,8 @@ pub struct Store {
 pub(super) struct EventBatch<'a> {
     /// Number of the session that the events belong to; None for a new session.
     pub(super) session: Option<i64>,
+    /// Name of a new session; empty for none.
+    pub(super) name: &'a str,
     /// Panel of each mode by the mode's name, stored with a new session.
     pub(super) panels: &'a BTreeMap<String, Panel>,
     /// Number of the batch's first event within the session.
@@ -182,7 +184,8 @@ impl Store {
                 let shown: BTreeMap<&str, &str> = batch.panels.iter().map(|(mode, panel)| (mode.as_str(), panel.name())).collect();
                 let shown = serde_json::to_string(&shown).unwrap_or_default();
                 let started = batch.events.first().map_or_else(now_ms, |(wall, _)| *wall);
-                step.execute("INSERT INTO sessions(started, ended, shown) VALUES(?1, ?1, ?2)", params![started, shown])?;
+                let insert = "INSERT INTO sessions(started, ended, shown, name) VALUES(?1, ?1, ?2, ?3)";
+                step.execute(insert, params![started, shown, batch.name])?;
                 step.last_insert_rowid()
             }
         };

@@ -53,7 +53,8 @@ fn panels() -> BTreeMap<String, Panel> {
 }
 
 fn started() -> Event {
-    Event::SessionStarted { at: at(0), protocol: 1, model: "starter".into(), source: "mic".into(), modes: vec![], started_utc: None }
+    let started_utc = Some("1970-01-01T00:00:00Z".to_owned());
+    Event::SessionStarted { at: at(0), protocol: 1, model: "starter".into(), source: "mic".into(), modes: vec![], started_utc }
 }
 
 fn said(chunk: u64, text: &str) -> Event {
@@ -83,7 +84,7 @@ fn try_add(store: &mut Store, events: &[(i64, Event)]) -> Result<i64, StoreError
     let mut transcript = Transcript::new(panels());
     events.iter().for_each(|(_, event)| transcript.apply(event));
     let lines = lines_of(&transcript, |kind| StableCounts::default().count(kind));
-    let batch = EventBatch { session: None, panels: &panels(), first: 0, events, lines: &lines, heard: transcript.now };
+    let batch = EventBatch { session: None, name: "", panels: &panels(), first: 0, events, lines: &lines, heard: transcript.now };
     store.add(&batch).map(Option::unwrap)
 }
 
@@ -438,7 +439,8 @@ fn updated_lines_are_found_by_their_new_words_only() {
     for event in [started(), said(1, "what"), said(2, "is it"), reply, piece(" It is"), piece(" noon."), said(30, "later")] {
         transcript.apply(&event);
         let lines = lines_of(&transcript, |kind| stable.count(kind));
-        let batch = EventBatch { session: id, panels: &panels(), first, events: &[(1_000, event)], lines: &lines, heard: transcript.now };
+        let batch =
+            EventBatch { session: id, name: "", panels: &panels(), first, events: &[(1_000, event)], lines: &lines, heard: transcript.now };
         id = store.add(&batch).unwrap();
         (first, stable) = (first + 1, StableCounts::of(&transcript));
     }

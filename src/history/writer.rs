@@ -2,6 +2,7 @@
 //! they changed. Events that cannot be stored wait in memory and are tried again.
 
 mod deletion;
+mod recording;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,19 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, Sender, select};
 
 use super::handle::{HistoryCallbacks, HistoryNotice, HistoryState, WriterShared};
 use super::lines::{StableCounts, has_words, lines_of};
 use super::log::ActivityLog;
-use super::recordings;
 use super::store::{EventBatch, Store};
 use super::store_error::StoreError;
 use crate::clock::now_ms;
 use crate::config::{HistoryPrefs, Paths};
 use crate::error::{Error, ErrorKind};
-use crate::files::make_private_folder;
-use crate::protocol::{Command, Event, Panel};
+use crate::protocol::{Event, Panel};
 use crate::supervise::{Restart, RestartPolicy};
 use crate::time::StreamTime;
 use crate::transcript::Transcript;
@@ -40,6 +39,15 @@ const IDLE: Duration = Duration::from_secs(600);
 /// The longest wait for a database lock when the program ends.
 const CLOSE_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The source of the sessions that a writer thread stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum HeardSource {
+    /// The microphone, whose sessions have no name, and are logged.
+    Microphone,
+    /// An audio file, whose sessions have its name, and are not logged.
+    File { name: String },
+}
+
 /// A command of the handle to the writer thread.
 #[derive(Debug)]
 pub(super) enum WriterCommand {
@@ -53,6 +61,8 @@ pub(super) enum WriterCommand {
     DeleteRunning(StreamTime),
     /// Delete every session and recording.
     DeleteAll,
+    /// Drop the waiting events and begin a new session with the next one; then drop the sender.
+    BeginAnew(Sender<()>),
     /// Store the waiting events and end.
     Close,
 }
@@ -75,6 +85,8 @@ pub(super) struct HistoryWriter {
     path: PathBuf,
     /// Folder of the recordings.
     recordings: PathBuf,
+    /// Name of each session that is stored; empty for a session of the microphone.
+    name: String,
     prefs: HistoryPrefs,
     /// Panel of each mode, by the mode's name.
     panels: BTreeMap<String, Panel>,
@@ -117,16 +129,22 @@ impl HistoryWriter {
         panels: BTreeMap<String, Panel>,
         callbacks: HistoryCallbacks,
         shared: Arc<WriterShared>,
+        heard: HeardSource,
     ) -> Self {
+        let (name, log) = match heard {
+            HeardSource::Microphone => (String::new(), ActivityLog::new(paths.log_file())),
+            HeardSource::File { name } => (name, ActivityLog::off()),
+        };
         Self {
             path: paths.history_file(),
             recordings: paths.recordings(),
+            name,
             prefs,
             transcript: Transcript::new(panels.clone()),
             panels,
             callbacks,
             shared,
-            log: ActivityLog::new(paths.log_file()),
+            log,
             store: None,
             header: None,
             current: None,
@@ -276,6 +294,11 @@ impl HistoryWriter {
             WriterCommand::ForgetSince(since) => self.forget_since(since),
             WriterCommand::DeleteRunning(until) => self.delete_running(until),
             WriterCommand::DeleteAll => self.forget_since(deletion::EVERYTHING),
+            WriterCommand::BeginAnew(done) => {
+                self.waiting.clear();
+                self.start_new_session();
+                drop(done);
+            }
             WriterCommand::Close => {}
         }
     }
@@ -353,6 +376,7 @@ impl HistoryWriter {
         let lines = lines_of(&self.transcript, |kind| stable.count(kind));
         let batch = EventBatch {
             session: self.current.map(|current| current.id),
+            name: &self.name,
             panels: &self.panels,
             first,
             events: &self.waiting,
@@ -385,35 +409,6 @@ impl HistoryWriter {
         let first = self.waiting.first().map_or_else(|| (now_ms(), self.transcript.now), |(wall, event)| (*wall, event.at()));
         if let Some(Event::SessionStarted { protocol, model, source, modes, started_utc, .. }) = self.header.clone() {
             self.waiting.insert(0, (first.0, Event::SessionStarted { at: first.1, protocol, model, source, modes, started_utc }));
-        }
-    }
-
-    /// Asks the engine to record the session, if the user wants recordings, no recording is in progress and the session is stored. If
-    /// the engine refuses, asks again later.
-    fn start_recording(&mut self) -> Result<(), StoreError> {
-        let (Some(store), Some(current), None, true) = (&self.store, self.current, &self.recording, self.prefs.audio) else {
-            return Ok(());
-        };
-        make_private_folder(&self.recordings).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
-        self.recorded += 1;
-        let name = recordings::new_name(self.recorded);
-        store.add_recording(current.id, &name, self.transcript.now)?;
-        let path = self.recordings.join(name);
-        if (self.callbacks.send_command)(Command::RecordTo(path.clone())) {
-            self.recording = Some(path);
-            self.log.write("recording begins");
-        } else {
-            self.store_at = Some(Instant::now() + self.retry);
-        }
-        Ok(())
-    }
-
-    /// Asks the engine to stop the recording, if one is in progress.
-    fn stop_recording(&mut self) {
-        if self.recording.take().is_some() {
-            // An engine that accepts no commands has ended, and has completed the file.
-            (self.callbacks.send_command)(Command::StopRecording);
-            self.log.write("recording ends");
         }
     }
 

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::protocol::models::{ChosenPrecision, FaultPlace, InstallEnd, InstallNote, InstallStatus, InstallStep, RetryWait, duration, moving_size, size};
+use crate::protocol::models::{
+    ChosenPrecision, FaultPlace, InstallEnd, InstallNote, InstallStatus, InstallStep, RetryWait, duration, moving_size, size,
+};
 use crate::supervise;
 
 /// The time over which the transfer rate is averaged, in seconds.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
@@ -111,9 +112,12 @@ impl PromptCache {
 
     /// Stores the cache in `file`. A full or read-only disk only costs the time to compute the cache again.
     fn save(&self, file: &Path) {
+        /// Number of caches stored by this process: two sessions may store the same one at the same time.
+        static STORED: AtomicU64 = AtomicU64::new(0);
         let save = || -> Option<()> {
             std::fs::create_dir_all(file.parent()?).ok()?;
-            let temporary: PathBuf = file.with_extension(format!("{}.tmp", std::process::id()));
+            let number = STORED.fetch_add(1, Ordering::Relaxed);
+            let temporary: PathBuf = file.with_extension(format!("{}-{number}.tmp", std::process::id()));
             let written = self.cache.save(&temporary).ok().and_then(|()| std::fs::rename(&temporary, file).ok());
             if written.is_none() {
                 // Half-written, or never created.

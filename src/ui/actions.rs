@@ -6,6 +6,7 @@ use super::HearkenApp;
 use super::alerts::DoNotDisturb;
 use super::event_thread::panels_of;
 use super::export_dialog::{ExportDialog, ExportEnd, ExportSource};
+use super::file_actions::FileAction;
 use super::file_dialog::FileQuestion;
 use super::first_minute::FirstMinute;
 use super::messages::{Fix, Message, Topic};
@@ -74,6 +75,8 @@ pub(super) enum Action {
     UseDownloaded,
     /// Opens a file dialog of the system.
     AskFile(FileQuestion),
+    /// Carries out an intent on audio files that are heard.
+    Files(FileAction),
     /// Delete all of the history, and all lines of the running session.
     DeleteEverything,
     /// Delete the last 10 minutes of the history and of the running session.
@@ -114,6 +117,8 @@ pub(super) enum Dialog {
     /// The settings, at the section on privacy.
     Privacy,
     Models,
+    /// The audio file that is being heard, or was heard last.
+    File,
     /// The captions, a window above all others.
     Captions,
     Pill,
@@ -192,13 +197,16 @@ impl HearkenApp {
             Action::ShowExport => self.show_export(),
             Action::UseDownloaded => self.use_downloaded(),
             Action::AskFile(question) => self.ask_file(question, ctx),
+            Action::Files(action) => self.perform_on_files(action, ctx),
             Action::DeleteEverything => {
                 self.session.carry_out_deletion();
+                self.session.files.forget();
                 self.session.history.delete_all();
                 self.forget_since(0);
             }
             Action::DeleteRecent => {
                 self.session.carry_out_deletion();
+                self.session.files.forget();
                 self.session.history.forget_last(RECENT);
                 self.forget_since(now_ms() - RECENT.as_millis() as i64);
             }
@@ -227,6 +235,7 @@ impl HearkenApp {
             FileQuestion::Export { .. } => self.s.export_title,
             FileQuestion::Clip => self.s.mode_clip,
             FileQuestion::ModelFolder => self.s.model_folder,
+            FileQuestion::Recordings => self.s.files.audio,
         };
         self.files.ask(question, title, ctx);
     }
@@ -270,10 +279,10 @@ impl HearkenApp {
         }
     }
 
-    fn open(&mut self, dialog: Dialog, ctx: &egui::Context) {
-        if matches!(dialog, Dialog::History | Dialog::Settings | Dialog::Privacy | Dialog::Models) {
+    pub(super) fn open(&mut self, dialog: Dialog, ctx: &egui::Context) {
+        if matches!(dialog, Dialog::History | Dialog::Settings | Dialog::Privacy | Dialog::Models | Dialog::File) {
             // One sheet at a time.
-            let _ = (self.models.close(), self.history.close(), self.settings_window.close());
+            let _ = (self.models.close(), self.history.close(), self.settings_window.close(), self.file_sheet.close());
         }
         match dialog {
             Dialog::Export => self.export = Some(ExportDialog::new(ExportSource::Running)),
@@ -283,6 +292,7 @@ impl HearkenApp {
             Dialog::Settings => self.settings_window.open(),
             Dialog::Privacy => self.settings_window.open_at(SettingsSection::Privacy),
             Dialog::Models => self.models.open(),
+            Dialog::File => self.file_sheet.open(),
             Dialog::Captions => self.captions.open = true,
             Dialog::Pill => self.pill.open = true,
         }
@@ -292,6 +302,7 @@ impl HearkenApp {
         let closed = match dialog {
             Dialog::Settings => self.settings_window.close(),
             Dialog::Models => self.models.close(),
+            Dialog::File => self.file_sheet.close(),
             Dialog::Captions => std::mem::take(&mut self.captions.open),
             Dialog::Pill => std::mem::take(&mut self.pill.open),
             Dialog::Export | Dialog::Microphone | Dialog::Speaker | Dialog::History | Dialog::Privacy => false,

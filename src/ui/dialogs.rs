@@ -17,8 +17,10 @@ pub(super) const DIALOG_MARGIN: f32 = 48.0;
 /// reason of a failure.
 pub(super) type Outcome = Result<String, String>;
 
-/// Paints the dialog in which the user chooses a device of `direction`. Returns false once the user has chosen or dismissed it.
-pub(super) fn devices_ui(ui: &Ui, s: &Strings, direction: DeviceDirection, devices: &mut DeviceMenu, actions: &mut Actions) -> bool {
+/// Paints the dialog in which the user chooses a device of the direction `open`, and closes it once the user has chosen or dismissed
+/// it. Does nothing while it is closed.
+pub(super) fn devices_ui(ui: &Ui, s: &Strings, open: &mut Option<DeviceDirection>, devices: &mut DeviceMenu, actions: &mut Actions) {
+    let Some(direction) = *open else { return };
     let dialog = Modal::new(Id::unique("devices")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
         let room = ui.ctx().content_rect();
         ui.set_width(DEVICES_WIDTH.min(room.width() - DIALOG_MARGIN).max(0.0));
@@ -29,7 +31,9 @@ pub(super) fn devices_ui(ui: &Ui, s: &Strings, direction: DeviceDirection, devic
             ui.close();
         }
     });
-    !dialog.should_close()
+    if dialog.should_close() {
+        *open = None;
+    }
 }
 
 /// Paints the text of an [`Outcome`], for a failure in the colour of faults. Paints nothing for `None`.

@@ -1,12 +1,16 @@
-//! The dialog in which the user exports a conversation: the running one or one of the history; as a file or to the clipboard.
+//! The dialog in which the user exports a conversation: the running one, one of the history, or what was heard in an audio file; as
+//! a file or to the clipboard.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use egui::{Context, Id, Modal, RichText, Ui};
 
 use super::actions::{Action, Actions};
 use super::dialogs::{DIALOG_MARGIN, Outcome, outcome_ui};
+use super::event_thread::SessionData;
 use super::file_dialog::{FileAnswer, FileQuestion};
+use super::file_session::FileSession;
 use super::frame::FrameData;
 use super::strings::{Strings, fill};
 use super::theme;
@@ -15,6 +19,7 @@ use crate::error::Result;
 use crate::export::{DocumentFormat, document, jsonl};
 use crate::files::{Existing, write_document};
 use crate::history::HistoryQuery;
+use crate::transcript::Transcript;
 
 /// Width of the export dialog, in points.
 const WIDTH: f32 = 420.0;
@@ -23,12 +28,25 @@ const HEIGHT_SPACE: f32 = 110.0;
 /// Smallest height of the dialog's scrolling part, in points.
 const MIN_HEIGHT: f32 = 80.0;
 
+/// Name of an exported file without its extension, where the conversation has none of its own.
+const FILE_STEM: &str = "hearken";
+
 /// The conversation that is exported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum ExportSource {
     Running,
     /// A stored session, by its number in the history.
     Stored(i64),
+    /// The session that hears or has heard an audio file.
+    File(Arc<FileSession>),
+}
+
+impl ExportSource {
+    /// Returns the name of the exported file without its extension.
+    fn stem(&self) -> &str {
+        let Self::File(file) = self else { return FILE_STEM };
+        Path::new(&file.name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(FILE_STEM)
+    }
 }
 
 /// The use of an export's content once it is there.
@@ -79,10 +97,10 @@ impl ExportDialog {
                 let wanted = ExportUse::Save(self.with_extension(path), Existing::Replaced);
                 return self.use_content(wanted, ui.ctx(), data, actions);
             }
-            FileAnswer::Cancelled => {}
             FileAnswer::Missing => {
-                (self.typed, self.takes_focus) = (Some(unused_path(self.form).display().to_string()), true);
+                (self.typed, self.takes_focus) = (Some(unused_path(self.source.stem(), self.form).display().to_string()), true);
             }
+            FileAnswer::Cancelled | FileAnswer::ChosenFiles(_) => {}
         }
         None
     }
@@ -166,7 +184,7 @@ impl ExportDialog {
     /// Saves to the typed path, or opens a file dialog where none has been typed.
     fn save(&mut self, ctx: &Context, data: &FrameData<'_>, actions: &mut Actions) -> Option<ExportEnd> {
         let Some(typed) = &self.typed else {
-            actions.push(Action::AskFile(FileQuestion::Export { form: self.form, suggested: unused_path(self.form) }));
+            actions.push(Action::AskFile(FileQuestion::Export { form: self.form, suggested: unused_path(self.source.stem(), self.form) }));
             return None;
         };
         let path = PathBuf::from(typed.trim());
@@ -179,17 +197,19 @@ impl ExportDialog {
         if path.extension().is_none() { path.with_extension(self.form.extension()) } else { path }
     }
 
-    /// Uses the content of the running conversation, or asks the history for that of a stored one.
+    /// Uses the content of the running conversation or of an audio file, or asks the history for that of a stored one.
     fn use_content(&mut self, wanted: ExportUse, ctx: &Context, data: &FrameData<'_>, actions: &mut Actions) -> Option<ExportEnd> {
-        match self.source {
+        match &self.source {
             ExportSource::Running => {
-                let text = match self.form {
-                    ExportForm::Document(form) => Ok(document(data.transcript, form, |at| data.time(at))),
-                    ExportForm::Events => jsonl(data.session.events().iter()),
-                };
+                let text = content_of(data.transcript, data.session, self.form);
+                self.finish(wanted, text, data.s, ctx)
+            }
+            ExportSource::File(file) => {
+                let text = content_of(&file.data.transcript(), &file.data, self.form);
                 self.finish(wanted, text, data.s, ctx)
             }
             ExportSource::Stored(session) => {
+                let session = *session;
                 self.waiting = Some(wanted);
                 actions.push(Action::AskHistory(HistoryQuery::Render { session, form: self.form }));
                 None
@@ -222,12 +242,29 @@ impl ExportDialog {
     }
 }
 
-/// Returns a path for an export at which there is no file yet: `hearken.txt`, `hearken-2.txt` … in the user's folder `Documents`;
+/// Paints the export dialog while it is open; its end becomes an intent.
+pub(super) fn export_ui(ui: &Ui, data: &FrameData<'_>, open: &mut Option<ExportDialog>, actions: &mut Actions) {
+    if let Some(dialog) = open
+        && let Some(end) = dialog.show(ui, data, actions)
+    {
+        actions.push(Action::EndExport(end));
+    }
+}
+
+/// Returns the lines of a session, or its events, in the format `form`.
+fn content_of(transcript: &Transcript, session: &SessionData, form: ExportForm) -> Result<String> {
+    match form {
+        ExportForm::Document(form) => Ok(document(transcript, form, |at| session.time(at))),
+        ExportForm::Events => jsonl(session.events().iter()),
+    }
+}
+
+/// Returns a path for an export at which there is no file yet: for the stem `hearken` `hearken.txt`, `hearken-2.txt` … in the user's folder `Documents`;
 /// without such a folder in the home folder, and without a home folder in the folder of temporary files.
-fn unused_path(form: ExportForm) -> PathBuf {
+fn unused_path(stem: &str, form: ExportForm) -> PathBuf {
     let home = ["HOME", "USERPROFILE"].into_iter().find_map(std::env::var_os).map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = [home.join("Documents"), home.clone()].into_iter().find(|f| f.is_dir()).unwrap_or(home);
     let extension = form.extension();
-    let named = |n: usize| folder.join(if n == 1 { format!("hearken.{extension}") } else { format!("hearken-{n}.{extension}") });
+    let named = |n: usize| folder.join(if n == 1 { format!("{stem}.{extension}") } else { format!("{stem}-{n}.{extension}") });
     (1..).map(named).find(|p| !p.exists()).unwrap_or_default()
 }

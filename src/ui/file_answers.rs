@@ -8,6 +8,7 @@ use egui::Ui;
 use super::HearkenApp;
 use super::actions::{Action, Actions};
 use super::export_dialog::{ExportDialog, ExportEnd};
+use super::file_actions::FileAction;
 use super::file_dialog::{FileAnswer, FileDialogs, FileQuestion};
 use super::frame::FrameData;
 use super::history_window::HistoryWindow;
@@ -35,6 +36,8 @@ pub(super) fn hand_out(ui: &Ui, data: &FrameData<'_>, askers: Askers<'_>, action
     let rendered = history.take_rendered();
     let mut end = None;
     match (answer, export) {
+        (Some((FileQuestion::Recordings, FileAnswer::ChosenFiles(paths))), _) => actions.push(Action::Files(FileAction::Hear(paths))),
+        (Some((FileQuestion::Recordings, FileAnswer::Missing)), _) => actions.push(Action::Files(FileAction::TellNoDialog)),
         (Some((FileQuestion::Export { .. }, answer)), Some(export)) => end = export.take_answer(answer, ui, data, actions),
         (Some((question, FileAnswer::Chosen(path))), _) => settings.take_file(&question, &path),
         (_, Some(export)) => end = rendered.and_then(|text| export.take_rendered(text, data.s, ui.ctx())),

@@ -1,4 +1,4 @@
-//! The file dialogs of the system: where to save an export, the clip of a mode, the folder of a model. They answer later, so that the
+//! The file dialogs of the system: where to save an export, the clip of a mode, the folder of a model, audio files to hear. They answer later, so that the
 //! window goes on meanwhile.
 
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::supervise;
 /// Time within which nobody has seen and closed a dialog. An empty answer within this time means that the system has no file dialog:
 /// on Linux neither a desktop portal nor zenity.
 const UNSEEN: Duration = Duration::from_millis(500);
-/// Extensions of the audio files that can be the clip of a mode.
+/// Extensions of the audio files that Hearken reads.
 const AUDIO_EXTENSIONS: [&str; 5] = ["wav", "flac", "mp3", "ogg", "m4a"];
 /// Capacity of the channel of an answer: there is one.
 const ONE_ANSWER: usize = 1;
@@ -32,6 +32,8 @@ pub enum FileQuestion {
     Clip,
     /// Folder that holds a model.
     ModelFolder,
+    /// Audio files that are to be heard.
+    Recordings,
 }
 
 /// The answer to a [`FileQuestion`].
@@ -39,6 +41,8 @@ pub enum FileQuestion {
 pub enum FileAnswer {
     /// The user has chosen this path. Of an existing file the dialog has asked whether to replace it.
     Chosen(PathBuf),
+    /// The user has chosen these files, in answer to [`FileQuestion::Recordings`].
+    ChosenFiles(Vec<PathBuf>),
     /// The user has chosen nothing.
     Cancelled,
     /// The system has no file dialog; the user has to type a path.
@@ -76,7 +80,7 @@ impl FileDialogs {
             let (chosen, asked, ctx) = (system_dialog(&question, title), Instant::now(), ctx.clone());
             let wait = move || {
                 let answer = match pollster::block_on(chosen) {
-                    Some(file) => FileAnswer::Chosen(file.path().to_owned()),
+                    Some(answer) => answer,
                     None if cfg!(target_os = "linux") && asked.elapsed() < UNSEEN => FileAnswer::Missing,
                     None => FileAnswer::Cancelled,
                 };
@@ -100,17 +104,30 @@ impl FileDialogs {
     }
 }
 
-/// Opens the dialog of the system. Called on the main thread, which macOS demands.
-fn system_dialog(question: &FileQuestion, title: &str) -> std::pin::Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>> {
+/// Opens the dialog of the system; without an answer the user has closed it. Called on the main thread, which macOS demands.
+fn system_dialog(question: &FileQuestion, title: &str) -> std::pin::Pin<Box<dyn Future<Output = Option<FileAnswer>> + Send>> {
     let dialog = rfd::AsyncFileDialog::new().set_title(title);
+    let one = |file: Option<rfd::FileHandle>| Some(FileAnswer::Chosen(file?.path().to_owned()));
     match question {
         FileQuestion::Export { form, suggested } => {
             let name = suggested.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let folder = suggested.parent().map(PathBuf::from).unwrap_or_default();
             let dialog = dialog.set_directory(folder).set_file_name(name);
-            Box::pin(dialog.add_filter(form.extension(), &[form.extension()]).save_file())
+            let saved = dialog.add_filter(form.extension(), &[form.extension()]).save_file();
+            Box::pin(async move { one(saved.await) })
         }
-        FileQuestion::Clip => Box::pin(dialog.add_filter(title, &AUDIO_EXTENSIONS).pick_file()),
-        FileQuestion::ModelFolder => Box::pin(dialog.pick_folder()),
+        FileQuestion::Clip => {
+            let picked = dialog.add_filter(title, &AUDIO_EXTENSIONS).pick_file();
+            Box::pin(async move { one(picked.await) })
+        }
+        FileQuestion::ModelFolder => {
+            let picked = dialog.pick_folder();
+            Box::pin(async move { one(picked.await) })
+        }
+        FileQuestion::Recordings => {
+            let picked = dialog.add_filter(title, &AUDIO_EXTENSIONS).pick_files();
+            let paths = |files: Vec<rfd::FileHandle>| files.iter().map(|file| file.path().to_owned()).collect();
+            Box::pin(async move { picked.await.map(|files| FileAnswer::ChosenFiles(paths(files))) })
+        }
     }
 }

@@ -21,6 +21,10 @@ pub(super) struct FrameData<'a> {
     pub(super) settings: &'a Settings,
     /// Download of a model that runs or is paused, as a short text for the bar; `None` without one.
     pub(super) download: Option<&'a str>,
+    /// Progress of the audio file that is being heard, as a short text for the bar; `None` without one.
+    pub(super) file: Option<&'a str>,
+    /// True for the live session, false for one that hears a file, whose replies nobody speaks.
+    pub(super) is_live: bool,
 }
 
 impl FrameData<'_> {

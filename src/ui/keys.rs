@@ -4,6 +4,7 @@ use egui::{InputState, Key, KeyboardShortcut, Modifiers};
 
 use super::HearkenApp;
 use super::actions::{Action, Actions, Dialog};
+use super::file_dialog::FileQuestion;
 use crate::protocol::Command;
 
 /// Keys that switch the first nine modes on or off, in the order of the modes.
@@ -12,6 +13,8 @@ pub(super) const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Nu
 const EXPORT: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::E);
 /// Shortcut that opens the history window.
 const HISTORY: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::F);
+/// Shortcut that opens the file dialog for audio files that are to be heard.
+const LISTEN: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::O);
 /// Shortcut that opens or closes the settings window.
 const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
 /// Shortcut that deletes the running conversation, which can be undone.
@@ -26,14 +29,14 @@ impl HearkenApp {
     /// Turns the keys pressed in this frame into intents.
     pub(super) fn handle_keys(&mut self, ui: &egui::Ui, actions: &mut Actions) {
         // On the first card nothing is captured yet, and only its button changes that.
-        let asks_consent = !self.prefs.welcomed && !self.welcome_postponed;
-        if ui.input_mut(take_pause_key) && !asks_consent {
+        if ui.input_mut(take_pause_key) && !self.asks_consent() {
             actions.push(Action::TogglePause);
         }
         for (shortcut, action) in [
             (EXPORT, Action::Open(Dialog::Export)),
             (SETTINGS, Action::Toggle(Dialog::Settings)),
             (HISTORY, Action::Open(Dialog::History)),
+            (LISTEN, Action::AskFile(FileQuestion::Recordings)),
             (DELETE, Action::DeleteConversation),
         ] {
             if ui.input_mut(|i| i.consume_shortcut(&shortcut)) {
@@ -68,6 +71,6 @@ impl HearkenApp {
 
     /// Closes the topmost open window above the main one (not the captions); returns false if none was open.
     fn close_topmost(&mut self) -> bool {
-        self.models.close() || self.history.close() || self.settings_window.close()
+        self.models.close() || self.history.close() || self.settings_window.close() || self.file_sheet.close()
     }
 }

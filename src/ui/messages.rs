@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use egui::{Align, Align2, Area, Color32, Frame, Id, Label, Layout, Order, RichText, Sense, Ui, Vec2, pos2, vec2};
 
 use super::actions::{Action, Actions, Dialog};
+use super::file_actions::FileAction;
 use super::icons::{self, Icon};
 use super::strings::{Strings, fill};
 use super::theme;
@@ -66,6 +67,8 @@ pub(super) enum Topic {
     Deletion,
     /// A display that was lost for a while.
     Display,
+    /// The audio file of this number, which was to be heard; 0 for audio files as such.
+    AudioFile(usize),
     /// Another problem of this kind.
     Problem(ErrorKind),
 }
@@ -97,6 +100,8 @@ pub(super) enum Fix {
     ShowExport,
     /// Uses the model whose download has ended last.
     UseDownloaded,
+    /// Shows the transcript of the audio file of this number.
+    OpenFile(usize),
 }
 
 impl Fix {
@@ -113,6 +118,7 @@ impl Fix {
             Self::Undo => s.undo,
             Self::ShowExport => s.show_in_folder,
             Self::UseDownloaded => s.models_page.use_now,
+            Self::OpenFile(_) => s.files.open,
         };
         label.to_owned()
     }
@@ -129,6 +135,7 @@ impl Fix {
             Self::Undo => Action::UndoDeletion,
             Self::ShowExport => Action::ShowExport,
             Self::UseDownloaded => Action::UseDownloaded,
+            Self::OpenFile(number) => Action::Files(FileAction::Open(number)),
         }
     }
 

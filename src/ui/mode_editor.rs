@@ -35,6 +35,8 @@ pub(super) struct ModeEditor {
     /// Path of the audio clip of the spoken instruction, as typed. Empty if the typed instruction is to be synthesised, or is
     /// unchanged.
     clip: String,
+    /// True if the field of the clip was in sight in the newest frame.
+    shows_clip: bool,
     /// Panel to which the mode writes.
     panel: Panel,
     /// Mode that is being changed, as it was before; `None` for a new mode.
@@ -56,6 +58,7 @@ impl Default for ModeEditor {
             name: String::new(),
             instruction: String::new(),
             clip: String::new(),
+            shows_clip: false,
             panel: Panel::Conversation,
             original: None,
             recording_since: None,
@@ -86,6 +89,16 @@ fn temporary_clip(paths: &Paths, origin: ClipOrigin) -> PathBuf {
 impl ModeEditor {
     pub(super) fn set_clip(&mut self, path: &Path) {
         self.clip = path.display().to_string();
+    }
+
+    /// Returns true if the field of the clip was in sight in the newest frame.
+    pub(super) const fn shows_clip(&self) -> bool {
+        self.shows_clip
+    }
+
+    /// Notes that a frame begins, in which the editor may be out of sight.
+    pub(super) const fn note_frame(&mut self) {
+        self.shows_clip = false;
     }
 
     /// Paints all modes with their options, and below the editor in which the user makes or changes a mode of their own.
@@ -179,7 +192,9 @@ impl ModeEditor {
     fn clip_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
         let s = data.s;
         let label = ui.label(s.mode_clip);
-        ui.add(egui::TextEdit::singleline(&mut self.clip).hint_text(s.mode_clip_hint).desired_width(f32::INFINITY)).labelled_by(label.id);
+        let field = egui::TextEdit::singleline(&mut self.clip).hint_text(s.mode_clip_hint).desired_width(f32::INFINITY);
+        let field = ui.add(field).labelled_by(label.id);
+        self.shows_clip = ui.is_rect_visible(field.rect);
         ui.horizontal_wrapped(|ui| match self.recording_since {
             None => {
                 if ui.button(s.choose).clicked() {

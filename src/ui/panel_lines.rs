@@ -150,7 +150,7 @@ pub(super) fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, ac
     let s = data.s;
     if ui.button(s.copy).clicked() {
         ui.ctx().copy_text(reply.text.clone());
-    } else if ui.button(s.say_again).clicked() {
+    } else if data.is_live && ui.button(s.say_again).clicked() {
         actions.send(repeat_command(reply));
     } else if ui.button(s.less_eager).clicked() {
         let bias = data.settings.modes.iter().find(|mode| mode.name == reply.mode).map_or(0.0, |mode| mode.eagerness);

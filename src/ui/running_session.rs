@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::event_thread::{self, SessionData};
+use super::file_queue::FileQueue;
 use super::undo::PendingDeletion;
 use crate::config::{HistoryPrefs, Paths, Settings};
 use crate::engine::EngineHandle;
@@ -26,6 +27,8 @@ pub(super) struct RunningSession {
     pub(super) history: HistoryHandle,
     pub(super) data: Arc<SessionData>,
     pub(super) paths: Paths,
+    /// Audio files that are heard beside the session.
+    pub(super) files: FileQueue,
     /// Time at which the session began in this process.
     pub(super) began: Instant,
     /// Sender of events to the history.
@@ -47,7 +50,9 @@ impl RunningSession {
         let history = HistoryHandle::start(&settings.paths, keep, panels, callbacks);
         let sink = history.sink();
         let events = event_thread::start(&engine, &data, sink.clone());
-        Self { engine, history, data, paths: settings.paths.clone(), began: Instant::now(), sink, events, deletion: Mutex::default() }
+        let files = FileQueue::new(engine.starter_beside(), Arc::clone(&data), keep);
+        let (paths, began) = (settings.paths.clone(), Instant::now());
+        Self { engine, history, data, paths, files, began, sink, events, deletion: Mutex::default() }
     }
 
     /// Returns the reason why the event thread did not start, in which case the window shows no events; `None` if it started.
@@ -61,10 +66,11 @@ impl RunningSession {
         self.sink.record(&Event::Problem { at, severity: Severity::Warning, kind, message: message.to_owned(), remedy: None });
     }
 
-    /// Carries out a pending deletion, shuts the engine down and waits, at most [`SHUTDOWN_LIMIT`], until the event thread has taken the engine's last events. Does
-    /// nothing if the engine has ended.
+    /// Carries out a pending deletion, ends the file that is being heard, shuts the engine down and waits, at most [`SHUTDOWN_LIMIT`],
+    /// until the event thread has taken the engine's last events.
     pub(super) fn end(&self) {
         self.carry_out_deletion();
+        self.files.end();
         if !self.engine.is_running() {
             return;
         }

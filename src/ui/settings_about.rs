@@ -24,13 +24,14 @@ const THIRD_PARTY: &str = include_str!("../../assets/THIRD-PARTY.md");
 /// Paints the keys as a table: the caps at the right of what they do.
 pub(super) fn keys_ui(rows: &mut Rows<'_>, s: &Strings) {
     let command = if cfg!(target_os = "macos") { "Cmd" } else { "Ctrl" };
-    let keys: [(&str, &[&[&str]]); 13] = [
+    let keys: [(&str, &[&[&str]]); 14] = [
         (s.key_pause, &[&["Space"]]),
         (s.key_pause_anywhere, &[&["F9"], &["Ctrl", "Space"]]),
         (s.key_escape, &[&["Esc"]]),
         (s.key_modes, &[&["1"], &["9"]]),
         (s.history, &[&[command, "F"]]),
         (s.export_title, &[&[command, "E"]]),
+        (s.files.listen_key, &[&[command, "O"]]),
         (s.delete_conversation, &[&[command, "Shift", "Delete"]]),
         (s.settings, &[&[command, ","]]),
         (s.captions, &[&["F11"]]),

@@ -138,13 +138,9 @@ impl SettingsWindow {
         std::mem::take(&mut self.open)
     }
 
-    /// Takes the first file dropped on the main window as the clip of the mode in the editor, and opens the editor.
-    pub(super) fn take_dropped_file(&mut self, ui: &Ui) {
-        let dropped = ui.input(|i| i.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).next());
-        if let Some(path) = dropped {
-            self.state.editor.set_clip(&path);
-            self.open_at(SettingsSection::Modes);
-        }
+    /// Returns true while the field for the clip of a mode is in sight, so that a dropped file becomes that clip.
+    pub(super) const fn takes_clip(&self) -> bool {
+        self.open && self.state.editor.shows_clip()
     }
 
     /// Takes the file or folder that the user has chosen in a file dialog.
@@ -152,12 +148,13 @@ impl SettingsWindow {
         match question {
             FileQuestion::Clip => self.state.editor.set_clip(path),
             FileQuestion::ModelFolder => self.state.model_folder = path.display().to_string(),
-            FileQuestion::Export { .. } => {}
+            FileQuestion::Export { .. } | FileQuestion::Recordings => {}
         }
     }
 
     /// Paints the settings; does nothing while they are closed.
     pub(super) fn show(&mut self, ui: &Ui, data: &FrameData<'_>, mut inputs: SettingsInputs<'_>, actions: &mut Actions) {
+        self.state.editor.note_frame();
         if !self.open {
             return;
         }

@@ -30,7 +30,7 @@ macro_rules! strings {
         }
     };
     ($($name:ident),* $(,)?) => {
-        /// All text of the window in one language, but for that of the models page. Each `{}` stands for a value that [`fill`] or
+        /// All text of the window in one language, but for that of the models page and of audio files. Each `{}` stands for a value that [`fill`] or
         /// [`fill_all`] puts in.
         #[derive(Debug)]
         pub(super) struct Strings {
@@ -49,6 +49,8 @@ macro_rules! strings {
             remedy: fn(Remedy) -> &'static str,
             /// Text of the models page.
             pub(super) models_page: &'static models::ModelStrings,
+            /// Text on audio files that are heard.
+            pub(super) files: &'static files::FileStrings,
             /// Language of the texts in the table.
             pub(super) language_of_table: UiLanguage,
         }
@@ -59,6 +61,7 @@ macro_rules! strings {
             fn all(&self) -> Vec<&'static str> {
                 let mut all = vec![$(self.$name),*];
                 all.extend(self.models_page.all());
+                all.extend(self.files.all());
                 all.extend(self.emotions);
                 all.extend(self.gap_causes);
                 all.extend(self.weekdays);
@@ -71,6 +74,7 @@ macro_rules! strings {
 
 pub(super) mod dates;
 mod en;
+mod files;
 mod models;
 mod zh;
 

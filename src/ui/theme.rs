@@ -3,9 +3,9 @@
 
 use egui::{CornerRadius, FontId, Stroke, TextStyle, Theme, Visuals};
 
+use super::desktop_motion::DesktopMotion;
 pub(super) use super::fonts::{bold, find_system_font};
 pub(super) use super::tokens::*;
-use super::desktop_motion::DesktopMotion;
 use crate::config::prefs::{Motion, ThemeChoice};
 
 /// Horizontal and vertical space between widgets, in points.

@@ -6,6 +6,7 @@ use super::actions::{Action, Actions, Dialog};
 use super::alerts::DoNotDisturb;
 use super::controls::{Control, Look};
 use super::device_menu::DeviceMenu;
+use super::file_dialog::FileQuestion;
 use super::frame::FrameData;
 use super::icons::{self, Icon};
 use super::mode_controls::{mode_menu_ui, modes_in_bar};
@@ -28,6 +29,9 @@ const MAIN_TEXT_WIDTH: f32 = 68.0;
 /// Largest width of the name of the model, in points.
 const MODEL_WIDTH: f32 = 130.0;
 
+/// Largest width of the progress of an audio file, in points.
+const FILE_WIDTH: f32 = 170.0;
+
 /// The inputs of the tools in the header: the preferences and intents that the tools change, and the state of "Do not disturb".
 pub(super) struct Controls<'a> {
     pub(super) prefs: &'a mut WindowPrefs,
@@ -35,8 +39,8 @@ pub(super) struct Controls<'a> {
     pub(super) actions: &'a mut Actions,
 }
 
-/// Paints the menu of microphones, named after the source in use, with the level from 0 to 1, and the button that opens or closes
-/// the models page.
+/// Paints the menu of microphones, named after the source in use, with the level from 0 to 1, the button that opens or closes the
+/// models page, and the progress of an audio file that is being heard, which opens its sheet.
 pub(super) fn source_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, level: Option<f32>, actions: &mut Actions) {
     let (s, t) = (data.s, data.transcript);
     devices.button_ui(ui, data, DeviceDirection::Input, level, actions);
@@ -44,6 +48,12 @@ pub(super) fn source_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceM
     let model = Control::new(Icon::Model, name).max_text_width(MODEL_WIDTH).opens_menu().show(ui);
     if model.on_hover_text(format!("{}: {}", s.model, s.models_hint)).clicked() {
         actions.push(Action::Toggle(Dialog::Models));
+    }
+    if let Some(progress) = data.file {
+        let file = Control::new(Icon::Ear, progress).max_text_width(FILE_WIDTH).show(ui);
+        if file.on_hover_text(s.files.progress_hint).clicked() {
+            actions.push(Action::Toggle(Dialog::File));
+        }
     }
 }
 
@@ -74,6 +84,11 @@ pub(super) fn tools_ui(ui: &mut Ui, data: &FrameData<'_>, controls: &mut Control
     }
     let more = icons::button(ui, Icon::More, s.more, s.more);
     egui::Popup::menu(&more).show(|ui| {
+        let listen = Control::new(Icon::Ear, s.files.listen).look(Look::Bare).show(ui);
+        if listen.on_hover_text(s.files.listen_hint).clicked() {
+            controls.actions.push(Action::AskFile(FileQuestion::Recordings));
+            ui.close();
+        }
         let new = Control::new(Icon::NewConversation, s.new_conversation).look(Look::Bare).show(ui);
         if new.on_hover_text(s.new_conversation_hint).clicked() {
             controls.actions.push(Action::NewConversation);
@@ -140,6 +155,7 @@ fn menu_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, level: O
         (Icon::History, s.history, s.history_hint, Action::Open(Dialog::History)),
         (Icon::Export, s.export, s.export_hint, Action::Open(Dialog::Export)),
         (Icon::Captions, s.captions, s.captions_hint, Action::Toggle(Dialog::Captions)),
+        (Icon::Ear, s.files.listen, s.files.listen_hint, Action::AskFile(FileQuestion::Recordings)),
         (Icon::NewConversation, s.new_conversation, s.new_conversation_hint, Action::NewConversation),
         (Icon::Delete, s.delete_conversation, s.delete_conversation_hint, Action::DeleteConversation),
         (Icon::Settings, s.settings, s.settings_hint, Action::Toggle(Dialog::Settings)),

@@ -99,7 +99,8 @@ pub fn at(chunk: u64) -> StreamTime {
 }
 
 pub fn started() -> Event {
-    Event::SessionStarted { at: at(0), protocol: 1, model: "starter".into(), source: "mic".into(), modes: vec![], started_utc: None }
+    let started_utc = Some("2026-12-01T10:00:00Z".to_owned());
+    Event::SessionStarted { at: at(0), protocol: 1, model: "starter".into(), source: "mic".into(), modes: vec![], started_utc }
 }
 
 pub fn said(chunk: u64, text: &str) -> Event {

@@ -13,6 +13,7 @@ use crate::mel::QuietGate;
 use crate::protocol::{Command, Event, Language, ModelChoice, Severity};
 use crate::session::prompt::PromptCache;
 use crate::session::{Session, SessionConfig};
+use crate::supervise::lock;
 
 impl InferenceThread {
     /// Carries out `command` or begins to carry it out; an error becomes a `problem` event.
@@ -241,6 +242,7 @@ impl InferenceThread {
         on.extend(std::mem::take(&mut self.awaited));
         self.prompts = prompts.into_iter().collect();
         self.session = session;
+        *lock(&self.shared_model) = Some(Arc::clone(&model));
         self.model = model;
         self.settings.model = choice.clone();
         self.out.push(Event::ModelChanged { at: self.now, model: self.model.name().to_owned(), choice: Some(choice.clone()) });

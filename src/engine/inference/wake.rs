@@ -1,6 +1,8 @@
 //! The reasons for the inference thread to act, and the one place where it waits for them.
 
-use crossbeam_channel::{Select, TryRecvError, never};
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, Select, TryRecvError, never};
 
 use super::{InferenceThread, Phase};
 use crate::engine::capture::Captured;
@@ -8,6 +10,9 @@ use crate::engine::inference::workers::WorkerResult;
 use crate::engine::speech::SpeechReport;
 use crate::engine::{ENCODED_CHUNKS, SourceTiming};
 use crate::protocol::Command;
+
+/// Time after which a session that gives way looks at the other one again: a small part of a chunk.
+const GIVE_WAY_NAP: Duration = Duration::from_millis(5);
 
 /// A reason for the inference thread to act.
 #[derive(Debug)]
@@ -58,7 +63,20 @@ impl InferenceThread {
             if self.takes_captured(patience) {
                 select.recv(self.channels.captured.wakeup());
             }
+            self.busy.take_away();
             select.ready();
+            self.busy.set();
+        }
+    }
+
+    /// Waits while the session that this one gives way to has something to compute, and obeys commands meanwhile.
+    pub(super) fn give_way(&mut self) {
+        while self.phase != Phase::Ended && self.gives_way_to.as_ref().is_some_and(|first| first.read().busy) {
+            match self.channels.commands.recv_timeout(GIVE_WAY_NAP) {
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.phase = Phase::Ended,
+            }
         }
     }
 

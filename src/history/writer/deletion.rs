@@ -130,6 +130,10 @@ impl HistoryWriter {
     /// and recordings that are older. Schedules the next such deletion.
     pub(super) fn expire(&mut self) {
         self.expire_at = Instant::now() + EXPIRY;
+        if !self.name.is_empty() {
+            // The history of the session of the microphone does it, and knows which recordings are being written.
+            return;
+        }
         let (days, path) = (self.prefs.days, self.path.clone());
         let expired = match self.opened() {
             Ok(None) => Ok(0),

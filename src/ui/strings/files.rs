@@ -1,0 +1,77 @@
+//! The text on audio files that are heard, in both languages.
+
+strings! {
+    /// All text on audio files that are heard, in one language.
+    FileStrings;
+    title, listen, listen_hint, listen_key, drop_here, drop_clip, audio, heard_of, stop, stop_hint, next, next_hint, export, export_hint,
+    one_waits, many_wait, live_first, stopped, whole, chosen, no_words_yet, no_words, unsaved, unsaved_failing, heard, open,
+    fails, dialog_missing, welcome_first, progress_hint,
+}
+
+/// The table in English.
+pub(super) static ENGLISH: FileStrings = FileStrings {
+    title: "Recording",
+    listen: "Listen to a recording…",
+    listen_hint: "Hear audio files beside the microphone (Ctrl+O), or drop them on this window",
+    listen_key: "Listen to a recording",
+    drop_here: "Drop to listen to it",
+    drop_clip: "Drop to use it as the spoken instruction",
+    audio: "Audio files",
+    heard_of: "{} of {}",
+    stop: "Stop",
+    stop_hint: "Stop listening to recordings; what was heard is kept",
+    next: "Next",
+    next_hint: "Stop this recording and go on with the next",
+    export: "Export…",
+    export_hint: "Export this transcript",
+    one_waits: "1 more waits: {}",
+    many_wait: "{} more wait, next {}",
+    live_first: "Waiting: the microphone comes first",
+    stopped: "stopped",
+    whole: "heard to the end",
+    chosen: "Recording that is shown",
+    no_words_yet: "What is heard appears here.",
+    no_words: "Nothing was recognised in this recording.",
+    unsaved: "The history is off, so this transcript is not saved. Export it to keep it.",
+    unsaved_failing: "The history can't be saved at the moment. Export this transcript to keep it.",
+    heard: "{}: {} heard",
+    open: "Open",
+    fails: "Can't listen to “{}”",
+    dialog_missing: "This desktop has no file dialog. Drop the recording on this window.",
+    welcome_first: "Choose “Start listening” or “Not now” first, then drop the recording again.",
+    progress_hint: "Show the recording that is being heard",
+};
+
+/// The table in Chinese.
+pub(super) static CHINESE: FileStrings = FileStrings {
+    title: "录音文件",
+    listen: "听一段录音…",
+    listen_hint: "在听麦克风的同时听音频文件（Ctrl+O），也可以把文件拖到此窗口",
+    listen_key: "听一段录音",
+    drop_here: "松开即可收听",
+    drop_clip: "松开即可用作语音指令",
+    audio: "音频文件",
+    heard_of: "{} / {}",
+    stop: "停止",
+    stop_hint: "停止收听录音；已听到的内容会保留",
+    next: "下一个",
+    next_hint: "停止这段录音，继续下一段",
+    export: "导出…",
+    export_hint: "导出这份文字",
+    one_waits: "还有 1 个等待：{}",
+    many_wait: "还有 {} 个等待，下一个是 {}",
+    live_first: "正在等待：麦克风优先",
+    stopped: "已停止",
+    whole: "已听完",
+    chosen: "显示的录音",
+    no_words_yet: "听到的内容会显示在这里。",
+    no_words: "这段录音中没有识别出任何内容。",
+    unsaved: "历史记录已关闭，这份文字不会保存。请导出以保留。",
+    unsaved_failing: "目前无法保存历史记录。请导出这份文字以保留。",
+    heard: "{}：已听 {}",
+    open: "打开",
+    fails: "无法收听“{}”",
+    dialog_missing: "此桌面没有文件对话框。请把录音拖到此窗口。",
+    welcome_first: "请先选择“开始聆听”或“暂时不要”，然后再拖入录音。",
+    progress_hint: "显示正在收听的录音",
+};
