@@ -131,13 +131,25 @@ def check_audio(work, data):
 
 
 def weights_in(path, vocabulary_size):
-    """Returns the weights of an exported folder, or the running mean of a checkpoint of training."""
-    mean = AveragedModel(network.Starter(vocabulary_size))
+    """Returns the weights of an exported folder, or the running mean of a checkpoint of training, and the number of tokens learnt."""
+    mean, learnt = AveragedModel(network.Starter(vocabulary_size)), vocabulary_size
     if path.is_dir():
-        read_checkpoint(mean.module, path)
+        tokens = token_layout.Tokens.load(path)
+        learnt = tokens.size
+        read_checkpoint(mean.module, path, token_layout.grown(tokens.tokenizer)[1])
     else:
         mean.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["mean"])
-    return mean.module.state_dict()
+    return mean.module.state_dict(), learnt
+
+
+def mean_weights(parts):
+    """Returns the mean of `[(weights, number of tokens learnt)]`; the rows of a token count only where it was learnt."""
+    most = max(learnt for _, learnt in parts)
+    out = {name: torch.stack([weights[name] for weights, _ in parts]).mean(0) for name in parts[0][0]}
+    for name in ("decoder.embed_tokens.weight", "lm_head.weight"):
+        for token in range(min(learnt for _, learnt in parts), most):
+            out[name][token] = torch.stack([weights[name][token] for weights, learnt in parts if token < learnt]).mean(0)
+    return out
 
 
 def main():
@@ -151,7 +163,7 @@ def main():
     tokens = token_layout.Tokens.load(a.work)
     net = network.Starter(tokens.size).eval()
     parts = [weights_in(a.work / name, tokens.size) for name in a.start]
-    net.load_state_dict({name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]})
+    net.load_state_dict(mean_weights(parts))
     # From here on the weights are those that are written.
     net.load_state_dict({n: t.to(DTYPE).float() for n, t in net.state_dict().items()})
     a.to.mkdir(parents=True, exist_ok=True)
