@@ -278,8 +278,9 @@ pub enum Event {
         /// Audio time of the sound.
         at: StreamTime,
     },
-    /// Something like speech was heard for 1.5 s or more, and no mode replied to any of it, translated it, or wrote down at least one
-    /// word in 2 s. At most one in 30 s, only for live sound, and only while a mode is on whose responses are words.
+    /// Something like speech was heard for 1.5 s or more, and no mode replied to any of it, translated it, or wrote it down: at
+    /// least one word in 2 s, without a "…" for missing words. At most one in 30 s, only for live sound, and only while a mode is on
+    /// whose responses are words.
     NotUnderstood {
         /// Audio time at which this was found, after the end of the speech.
         at: StreamTime,

@@ -17,6 +17,8 @@ const LEVEL_SHOWN: u64 = 10 * SAMPLE_RATE_HZ as u64;
 /// Least number of words in a second of speech, pauses included, that counts as understood. People say two to three; a model writes
 /// fewer of words that it does not know.
 const MIN_WORDS_PER_SEC: f64 = 0.5;
+/// The word by which a transcript itself says that words are missing, as the starter's does.
+const MISSING_WORDS: &str = "…";
 /// Number of newest responses that are kept, more than can belong to one stretch of speech that is waiting.
 const MAX_RESPONSES: usize = 256;
 
@@ -49,6 +51,8 @@ enum Coverage {
     Remark,
     /// As many words as the response has, which is a piece of the transcript; `None` while it is being written.
     Words(Option<usize>),
+    /// Not all words: the piece of the transcript says so itself.
+    Gap,
 }
 
 impl SpeechWatch {
@@ -87,8 +91,9 @@ impl SpeechWatch {
                 }
                 Event::ReplyFinished { reply, text, .. } => {
                     let begun = self.responses.iter_mut().rev().find(|response| response.reply == *reply);
-                    if let Some(Response { covers: Coverage::Words(words), .. }) = begun {
-                        *words = Some(count_words(text));
+                    if let Some(response) = begun.filter(|response| matches!(response.covers, Coverage::Words(_))) {
+                        let has_gap = text.split_whitespace().any(|word| word == MISSING_WORDS);
+                        response.covers = if has_gap { Coverage::Gap } else { Coverage::Words(Some(count_words(text))) };
                     }
                 }
                 _ => {}
@@ -105,16 +110,15 @@ impl SpeechWatch {
             return None;
         }
         self.ended = None;
-        let mut words = 0;
-        let answered = self.responses.iter().filter(|response| response.at > speech.from && response.at <= until).any(|response| {
+        let (mut answered, mut words, mut gaps) = (false, 0, 0);
+        for response in self.responses.iter().filter(|response| response.at > speech.from && response.at <= until) {
             match response.covers {
-                Coverage::Remark | Coverage::Words(None) => true,
-                Coverage::Words(Some(more)) => {
-                    words += more;
-                    words as f64 >= MIN_WORDS_PER_SEC * (speech.to.secs() - speech.from.secs())
-                }
+                Coverage::Remark | Coverage::Words(None) => answered = true,
+                Coverage::Words(Some(more)) => words += more,
+                Coverage::Gap => gaps += 1,
             }
-        });
+        }
+        answered |= gaps == 0 && words as f64 >= MIN_WORDS_PER_SEC * (speech.to.secs() - speech.from.secs());
         let reported = self.reported_at.is_some_and(|at| decided.0.0.saturating_sub(at.0.0) < REPORT_INTERVAL);
         if answered || reported {
             return None;
@@ -218,7 +222,9 @@ mod tests {
         let most = "word ".repeat((secs * 2.0) as usize);
         for (panel, text, count) in [
             (Panel::Transcript, most.as_str(), 0),
-            (Panel::Transcript, "word …", 1),
+            (Panel::Transcript, &format!("{most}…"), 1),
+            (Panel::Transcript, &format!("{}well…", "word ".repeat((secs * 2.0) as usize)), 0),
+            (Panel::Transcript, "word", 1),
             (Panel::Transcript, "…", 1),
             (Panel::Translation, "一", 0),
             (Panel::Sounds, "music", 1),
