@@ -29,6 +29,9 @@ const MOST_JUMPS: f32 = 0.235;
 const LEAST_CROSSINGS_DEVIATION: f32 = 4.7;
 /// Bounds of the standard deviation of the level of voiced frames, as a share of their distance to the noise floor.
 const LEVEL_DEVIATION: (f32, f32) = (0.11, 0.3);
+/// Largest distance to the noise floor that counts, in dB: below speech by more lies only the digital silence of a muted line, or of a
+/// device or a canceller that removes noise.
+const MOST_ABOVE_FLOOR_DB: f32 = 45.0;
 /// Least mean change of the level from frame to frame, as a share of the same distance.
 const LEAST_LEVEL_CHANGE: f32 = 0.054;
 
@@ -148,7 +151,7 @@ impl Stretch {
     fn is_speech(&self) -> bool {
         let within = |value: f32, (least, most): (f32, f32)| value >= least && value <= most;
         let voiced = self.voiced.count as f32;
-        let above_floor_db = self.voiced.mean() - self.floor_db / voiced;
+        let above_floor_db = (self.voiced.mean() - self.floor_db / voiced).min(MOST_ABOVE_FLOOR_DB);
         self.frames_to >= SHORTEST_FRAMES
             && within(voiced / self.frames_to as f32, VOICED_SHARE)
             && self.high as f32 / voiced <= MOST_HIGH
@@ -208,10 +211,15 @@ mod tests {
 
     /// Returns the stretches of speech in `sound`, heard in a quiet room.
     fn stretches(sound: &[f32]) -> Vec<SpeechStretch> {
+        stretches_over(sound, 0.001)
+    }
+
+    /// Returns the stretches of speech in `sound`, heard over noise of an amplitude.
+    fn stretches_over(sound: &[f32], amplitude: f32) -> Vec<SpeechStretch> {
         let mut room: Vec<f32> = vec![0.0; QUIET];
         room.extend(sound);
         room.resize((room.len() + QUIET).next_multiple_of(HOP_SAMPLES), 0.0);
-        room.iter_mut().enumerate().for_each(|(n, sample)| *sample += 0.001 * noise(n));
+        room.iter_mut().enumerate().for_each(|(n, sample)| *sample += amplitude * noise(n));
         let mut detector = SpeechDetector::default();
         let mut end = 0;
         let step = |piece: &[f32]| {
@@ -219,6 +227,15 @@ mod tests {
             detector.step(piece, StreamTime::from_samples(end))
         };
         room.chunks(40 * HOP_SAMPLES).filter_map(step).collect()
+    }
+
+    #[test]
+    fn sentence_is_found_over_digital_silence_too() {
+        let sentence = read_file("tests/golden/wav/d1_speech_7p3s.wav".as_ref()).unwrap();
+        let loud: Vec<f32> = sentence.iter().map(|sample| sample * 4.0).collect();
+        for amplitude in [0.0, 1e-6, 1e-5, 1e-4] {
+            assert!(!stretches_over(&loud, amplitude).is_empty(), "over noise of {amplitude}");
+        }
     }
 
     #[test]
