@@ -51,6 +51,7 @@ use wake::{Patience, Wake};
 use workers::WorkerResult;
 
 pub(super) use commands::find_mode;
+use commands::panel_of;
 pub(super) use load::modes_in_real_time;
 pub(super) use recordings::Recordings;
 
@@ -411,8 +412,7 @@ impl InferenceThread {
         // Replies that were begun before a panic are spoken all the same.
         let result = catch_unwind(AssertUnwindSafe(|| act(&mut self.session, &mut self.out)));
         let modes = &self.settings.modes;
-        let panel_of = |name: &str| modes.iter().find(|mode| mode.name == name).map_or(Panel::Conversation, |mode| mode.panel);
-        self.speech_watch.note_responses(&self.out[first..], panel_of);
+        self.speech_watch.note_responses(&self.out[first..], |name| panel_of(modes, name).unwrap_or_default());
         let stop_asked = self.speech.route(&self.out[first..], self.settings.voice.speak, modes);
         if stop_asked {
             self.interrupt();

@@ -10,7 +10,7 @@ use crate::engine::capture::CaptureCommand;
 use crate::engine::meters::Flag;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mel::QuietGate;
-use crate::protocol::{Command, Event, Language, ModelChoice, Severity};
+use crate::protocol::{Command, Event, Language, ModelChoice, Panel, Severity};
 use crate::session::prompt::PromptCache;
 use crate::session::{Session, SessionConfig};
 use crate::supervise::lock;
@@ -265,4 +265,9 @@ pub(in crate::engine) fn find_mode<'a>(modes: &'a [Mode], name: &str) -> Result<
         let known: Vec<&str> = modes.iter().map(|mode| mode.name.as_str()).collect();
         Error::new(ErrorKind::Settings, format!("there is no mode called {name}; the modes are {}", known.join(", ")))
     })
+}
+
+/// Returns the panel of the mode called `name`; None if there is no such mode.
+pub(super) fn panel_of(modes: &[Mode], name: &str) -> Option<Panel> {
+    modes.iter().find(|mode| mode.name == name).map(|mode| mode.panel)
 }

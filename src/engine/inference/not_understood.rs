@@ -223,7 +223,7 @@ mod tests {
         for (panel, text, count) in [
             (Panel::Transcript, most.as_str(), 0),
             (Panel::Transcript, &format!("{most}…"), 1),
-            (Panel::Transcript, &format!("{}well…", "word ".repeat((secs * 2.0) as usize)), 0),
+            (Panel::Transcript, &format!("{most}well…"), 0),
             (Panel::Transcript, "word", 1),
             (Panel::Transcript, "…", 1),
             (Panel::Translation, "一", 0),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::InferenceThread;
+use super::commands::panel_of;
 use crate::config::Mode;
 use crate::engine::capture::CaptureCommand;
 use crate::engine::speech::stop_phrase::StopPhraseDetector;
@@ -39,7 +40,6 @@ impl ReplySpeech {
     /// none, as `speak` says. Returns true if the transcript in `events` completes a stop phrase ("stop", "be quiet") while a reply is
     /// being spoken or waits; the caller must then fall silent.
     pub(super) fn route(&mut self, events: &[Event], speak: Speak, modes: &[Mode]) -> bool {
-        let panel = |mode: &str| modes.iter().find(|known| known.name == mode).map(|known| known.panel);
         let mut stop_asked = false;
         for event in events {
             match event {
@@ -49,14 +49,14 @@ impl ReplySpeech {
                         Speak::Urgent => *emotion == Some(Emotion::Urgent),
                         Speak::Asked => false,
                     };
-                    if wanted && panel(mode) == Some(Panel::Conversation) {
+                    if wanted && panel_of(modes, mode) == Some(Panel::Conversation) {
                         self.handle.begin(*reply, *emotion);
                     }
                 }
                 Event::ReplyText { reply, text, .. } => self.handle.text(*reply, text),
                 Event::ReplyFinished { reply, mode, text, from_secs, to_secs, .. } => {
                     self.handle.end(*reply);
-                    if panel(mode) == Some(Panel::Transcript) {
+                    if panel_of(modes, mode) == Some(Panel::Transcript) {
                         let asked = self.stop_phrase.detect(text, from_secs.secs()..to_secs.secs());
                         stop_asked |= asked && self.handle.is_busy();
                     }
