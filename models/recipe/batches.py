@@ -114,7 +114,7 @@ def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, heard, r, sil
 def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
     """Returns `(audio [n, samples], phones, active, ended, openings [audio], rows)`; block numbers count streams first, then openings."""
     audio, phones, active, ended, rows, openings = [], [], [], [], [], {}
-    scenarios = scenes.SCENARIOS if lanes_each else scenes.EAR_SCENARIOS
+    scenarios = scenes.EAR_SCENARIOS if not lanes_each else scenes.SCENARIOS if secs < scenes.LONG else scenes.LONG_SCENARIOS
     opening_list, at = [], n_streams * int(secs * knowledge.RATE) // knowledge.CHUNK
     chunks = int(secs * knowledge.RATE) // knowledge.CHUNK
     for i in range(n_streams):

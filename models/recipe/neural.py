@@ -202,7 +202,7 @@ def main():
     a = a.parse_args()
     name = "trained.kokoro" if a.part == "trained" else a.part
     with multiprocessing.Pool(a.processes, maxtasksperchild=1) as pool:
-        shares = [(a.kokoro, a.bank, name, i, a.minutes * 60 / a.shares, a.seed, a.part) for i in range(a.shares)]
+        shares = [(a.kokoro, a.bank, name, i, a.minutes * 60 / a.shares, a.seed, a.part) for i in range(a.shares) if not (a.bank / f"{name}.{i}.json").exists()]
         pool.starmap(make_share, shares, chunksize=1)
 
 

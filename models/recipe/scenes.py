@@ -14,11 +14,15 @@ CHUNK, RATE = knowledge.CHUNK, knowledge.RATE
 # How many streams of training lie on digital silence instead of a room's noise, and how many went through a codec.
 ZERO_FLOORS, CODECS = 0.12, 0.2
 # The kinds of utterances of a stream of speech, by how often each is heard.
-SPEECH = {"word": 2.5, "digits": 5, "phrase": 2, "middle": 2, "text": 7, "talk": 2, "read": 2.5, "unheard": 0.4, "reply": 0.5}
+SPEECH = {"word": 2.5, "digits": 7, "phrase": 2, "middle": 2, "text": 7, "talk": 2, "read": 2.5, "unheard": 0.4, "reply": 0.5, "fragment": 0.5}
 # How many of the streams of speech keep to a topic.
 TOPICAL = 0.35
 HELP_SOUNDS = [name for name, sound in knowledge.SOUNDS.items() if sound["reply"]]
 SILENT_SOUNDS = [name for name, sound in knowledge.SOUNDS.items() if not sound["reply"]]
+
+
+# From so many seconds on a stream is long.
+LONG = 30
 
 
 class Scene:
@@ -122,12 +126,12 @@ def sounds(scene, at=None):
     at = scene.pause(0, 1.5) if at is None else at
     while at < scene.n:
         what = r.uniform()
-        if what < 0.64:
+        if what < 0.58:
             end = scene.sound(at, str(r.choice(streams.RARE_SOUNDS if r.uniform() < 0.1 else knowledge.SOUND_NAMES)))
         elif what < 0.86:
             end = scene.nuisance(at)
         else:
-            end = scene.say(at, {"talk": 2, "text": 2, "phrase": 1, "foreign": 0.5, "unheard": 0.5})
+            end = scene.say(at, {"talk": 2, "text": 2, "phrase": 1, "foreign": 0.5, "unheard": 0.5, "fragment": 0.4})
         at = (end or at + RATE) + scene.pause(0.5, 2.2)
 
 
@@ -147,14 +151,14 @@ def count(scene, at=None, target=None):
             elif what < 0.92:
                 end = scene.nuisance(at)
             else:
-                end = scene.say(at, {"talk": 1, "word": 1, "phrase": 0.5})
+                end = scene.say(at, {"talk": 1, "word": 1, "phrase": 0.5, "fragment": 0.3})
             at = (end or at + RATE) + scene.pause(0.6, 1.8)
 
 
 def mixed(scene):
     r, at = scene.r, scene.pause(0, 0.8)
     while at < scene.n:
-        end = scene.say(at, {"talk": 4, "text": 4, "phrase": 2, "word": 0.5, "foreign": 0.6, "unheard": 1})
+        end = scene.say(at, {"talk": 4, "text": 4, "phrase": 2, "word": 0.5, "foreign": 0.6, "unheard": 1, "fragment": 0.8})
         at = (end or at + RATE) + (scene.pause(0.02, 0.4) if r.uniform() < 0.6 else scene.pause(0.4, 1.2))
     at = scene.pause(0.3, 2.5)
     while at < scene.n:
@@ -170,7 +174,7 @@ def quiet(scene):
         if what < 0.5:
             end = scene.nuisance(at)
         elif what < 0.85:
-            end = scene.say(at, {"talk": 4, "foreign": 2, "reply": 3, "unheard": 2})
+            end = scene.say(at, {"talk": 4, "foreign": 2, "reply": 3, "unheard": 2, "read": 1, "fragment": 2})
         elif what < 0.93:
             end = scene.sound(at, str(r.choice(SILENT_SOUNDS)))
         else:
@@ -185,7 +189,7 @@ def told(scene):
     """
     r, at = scene.r, scene.pause(0, 1.5)
     # In a long stream what is not heard early may leave the context unanswered.
-    if r.uniform() < (0.5 if scene.n < 30 * RATE else 0.3):
+    if r.uniform() < (0.5 if scene.n < LONG * RATE else 0.3):
         for _ in range(r.integers(1, 3)):
             end = scene.say(at, SPEECH) if r.uniform() < 0.6 else scene.sound(at, str(r.choice(knowledge.SOUND_NAMES)))
             at = (end or at + RATE) + scene.pause(0.5, 1.5)
@@ -202,9 +206,19 @@ def told(scene):
         at = end + scene.pause(0.4, 1.5)
         if r.uniform() < 0.12:
             at += scene.pause(2, 8)
+        elif scene.n >= LONG * RATE and r.uniform() < 0.6:
+            at = chatter(scene, at, min(scene.n, at + scene.pause(15, 60)))
         until = replaced if replaced and replaced > at else scene.n
         obey(scene, name, at, until)
         at, replaced = max(int(until), at + RATE), None
+
+
+def chatter(scene, at, until):
+    """Puts talk and silence, which an instruction has to outlast."""
+    while at < until:
+        end = scene.say(at, {"talk": 3, "read": 1, "unheard": 0.5}) if scene.r.uniform() < 0.6 else at
+        at = (end or at + RATE) + scene.pause(0.5, 12)
+    return at
 
 
 def obey(scene, name, at, until):
@@ -229,7 +243,8 @@ def obey(scene, name, at, until):
 
 SCRIPTS = {script.__name__: script for script in (speech, sounds, count, mixed, quiet, told)}
 # How often each comes; for the encoder alone, which has no lanes; and where a stream is long.
-SCENARIOS = {"speech": 0.46, "sounds": 0.14, "count": 0.06, "mixed": 0.08, "quiet": 0.12, "told": 0.14}
+SCENARIOS = {"speech": 0.44, "sounds": 0.17, "count": 0.05, "mixed": 0.08, "quiet": 0.15, "told": 0.11}
+LONG_SCENARIOS = {"speech": 0.1, "sounds": 0.1, "count": 0.1, "mixed": 0.1, "quiet": 0.15, "told": 0.45}
 EAR_SCENARIOS = {"speech": 0.56, "sounds": 0.2, "mixed": 0.14, "quiet": 0.1}
 # The modes that listen to each.
 LANES = {
@@ -238,7 +253,7 @@ LANES = {
     "count": {"dialog": 0.3, "transcribe": 0.1, "translate": 0.05, "sounds": 0.6, "count": 4.0},
     "mixed": {"dialog": 0.95, "transcribe": 0.6, "translate": 0.4, "sounds": 0.7, "count": 0.2},
     "quiet": {"dialog": 2.0, "transcribe": 0.6, "translate": 0.3, "sounds": 0.5, "count": 0.2},
-    "told": {"dialog": 5.0, "transcribe": 0.4, "translate": 0.3, "sounds": 0.4, "count": 0.4},
+    "told": {"dialog": 4.0, "transcribe": 0.4, "translate": 0.3, "sounds": 0.4, "count": 0.4},
 }
 
 

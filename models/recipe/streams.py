@@ -386,12 +386,14 @@ class Composer:
     def utterance(self, r, kinds, topic=None):
         if topic:
             return ("text", *self.row(r, *topic))
-        kinds = {kind: share for kind, share in kinds.items() if kind == "digits" or kind in self.by_kind}
+        kinds = {kind: share for kind, share in kinds.items() if kind == "digits" or kind in self.by_kind or kind == "fragment" and not self.held}
         kind = str(r.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
         if kind == "digits":
             if any(self.speakers.values()):
                 return ("text", *self.row(r, *self.speaker(r)))
             kind = "word"
+        if kind == "fragment":
+            return ("talk", *self.fragment(r))
         pool = self.natural[kind] if kind in self.natural and r.uniform() < self.NATURAL else self.by_kind[kind]
         x, words, phones = self.clip(r, pool[int(r.integers(len(pool)))])
         if not self.held and r.uniform() < self.SWITCHED:
@@ -435,6 +437,18 @@ class Composer:
             x = channels.muffled(r)(x) if r.uniform() < 0.15 else x
             x = x + channels.line_noise(r)(len(x))
         return self.colour(r, x)
+
+    def fragment(self, r):
+        """Returns samples, words and phones of the first or the last words of an instruction, which ask for nothing."""
+        families = self.told_by[str(r.choice(list(self.instructions)))]
+        clips = families[str(r.choice(list(families)))]
+        x, words, phones = self.clip(r, clips[int(r.integers(len(clips)))])
+        kept = int(r.integers(1, len(words) // 2 + 1))
+        words = words[:kept] if r.uniform() < 0.5 else words[-kept:]
+        first, end = words[0][1], words[-1][2]
+        before = [phone for at, phone in phones or [] if at <= first]
+        phones = phones and [(0, before[-1] if before else 0), *((at - first, phone) for at, phone in phones if first < at < end)]
+        return synthesis.fade(x[first:end], 0.01, 0.02), [(w, a - first, b - first) for w, a, b in words], phones
 
     @contextlib.contextmanager
     def same_source(self, alike):
