@@ -1,11 +1,12 @@
 //! Audio input and output.
 //!
-//! Input: a microphone, files, a WAV stream or a script, each a [`Source`] of 16 kHz mono samples; [`chunker`] cuts them into
+//! Input: a microphone, recordings (files, pipes, standard input) or a script, each a [`Source`] of 16 kHz mono samples; [`chunker`] cuts them into
 //! chunks of 0.4 s. Output: playback of a synthesised voice, and cancellation of its echo in the input ([`echo`]).
 //! Not responsible for what is in the sound: `audio` and `model` never import each other.
 
 pub mod capture;
 pub mod chunker;
+mod decode;
 pub mod echo;
 pub mod file;
 pub mod playback;
@@ -14,7 +15,6 @@ pub mod resample;
 pub mod scripted;
 pub mod speech_detector;
 pub mod wav_file;
-pub mod wav_stream;
 
 use crate::error::{Error, Result};
 use crate::protocol::GapCause;
@@ -52,7 +52,7 @@ pub enum SourceEvent {
     },
     /// Sound arrives again after [`SourceEvent::InputSilent`].
     InputAudible,
-    /// End of a file or of a WAV stream: pad to a whole chunk, then insert the gap of silence between files. Another file may
+    /// End of a recording: pad to a whole chunk, then insert the gap of silence between files. Another file may
     /// follow.
     EndOfFile,
     /// An error that does not end the source, such as a damaged part of a file that is skipped.

@@ -18,6 +18,7 @@ mod modes_edit;
 mod modes_file;
 pub mod paths;
 pub mod prefs;
+mod raw_format;
 pub mod request;
 mod settings_edit;
 mod settings_file;
@@ -43,6 +44,7 @@ pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as
 pub use modes_file::all as all_modes;
 pub use paths::Paths;
 pub use prefs::WindowPrefs;
+pub use raw_format::{RawEncoding, RawFormat};
 pub use request::{DEFAULT_GAP_SECS, Request, settings_problems};
 pub use trace_args::{TraceOptions, TracePath};
 
@@ -105,13 +107,17 @@ pub enum SourceChoice {
     Files {
         /// Paths of the files.
         paths: Vec<PathBuf>,
+        /// Form of sound without a header; None: each file says itself.
+        raw: Option<RawFormat>,
         /// Silence that is heard after each file, in seconds.
         gap_secs: f64,
         /// Speed at which the files are heard.
         speed: FileSpeed,
     },
-    /// A WAV stream on standard input.
+    /// A recording on standard input.
     Stdin {
+        /// Form of sound without a header; None: the stream says itself.
+        raw: Option<RawFormat>,
         /// Silence that is heard after the end of the stream, in seconds.
         gap_secs: f64,
         /// Speed at which the stream is heard.

@@ -13,7 +13,6 @@ mod speech;
 mod startup;
 mod watchdog;
 
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +24,6 @@ use crate::audio::echo::EchoPath;
 use crate::audio::file::FileSource;
 use crate::audio::playback::{AudioOutput, FarEndSlot, system_output};
 use crate::audio::realtime::RealtimeSource;
-use crate::audio::wav_stream::WavStreamSource;
 use crate::config::{FileSpeed, Settings, SourceChoice, StartState};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -221,8 +219,8 @@ fn open_source(settings: &Settings) -> Result<CapturedSource> {
             };
             captured_source(settings, Box::new(source), 0.0, SourceTiming::Live)
         }
-        SourceChoice::Files { paths, gap_secs, speed } => at_speed(Box::new(FileSource::open(paths)?), *gap_secs, *speed),
-        SourceChoice::Stdin { gap_secs, speed } => at_speed(Box::new(WavStreamSource::new(io::stdin(), "stdin")?), *gap_secs, *speed),
+        SourceChoice::Files { paths, raw, gap_secs, speed } => at_speed(Box::new(FileSource::open_as(paths, *raw)?), *gap_secs, *speed),
+        SourceChoice::Stdin { raw, gap_secs, speed } => at_speed(Box::new(FileSource::stdin(*raw)?), *gap_secs, *speed),
     })
 }
 

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use hearken::audio::file::FileSource;
-use hearken::audio::wav_stream::WavStreamSource;
 use hearken::audio::{Source, SourceEvent, read_file};
 use hearken::config::expand_file_lists;
 use hearken::error::ErrorKind;
@@ -54,7 +53,7 @@ fn sixteen_bit_samples_are_decoded_exactly() {
     let path = audio("speech.wav");
     let exact: Vec<f32> = hound::WavReader::open(&path).unwrap().samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect();
     assert_eq!(read_file(&path).unwrap(), exact);
-    let mut source = WavStreamSource::new(std::fs::File::open(&path).unwrap(), "stdin").unwrap();
+    let mut source = FileSource::stream(std::fs::File::open(&path).unwrap(), "stdin", None).unwrap();
     let mut heard = Vec::new();
     while source.next(&mut heard).unwrap() != SourceEvent::End {}
     assert_eq!(heard, exact);
@@ -163,7 +162,7 @@ fn non_finite_samples_become_silence_and_are_reported_once_per_file() {
     let path = dir.path().join("spoilt.wav");
     std::fs::write(&path, &bytes).unwrap();
     let from_file = hear(FileSource::open(std::slice::from_ref(&path)).unwrap());
-    let from_stdin = hear(WavStreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
+    let from_stdin = hear(FileSource::stream(std::io::Cursor::new(bytes), "stdin", None).unwrap());
     for ((heard, events), name) in [(from_file, "spoilt.wav"), (from_stdin, "stdin")] {
         assert_eq!((heard.len(), &heard[..6]), (60_000, &[0.0, 0.0, 0.0, 1.0, 0.1, 0.0][..]), "{name}");
         let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &events[..] else { panic!("{name}: {events:?}") };
@@ -227,7 +226,7 @@ fn all_wav_encodings_decode_alike_from_stdin_and_from_a_file() {
             let file = read_file(&path).unwrap();
             for length in [whole, 0, u32::MAX, 0x7fff_ffff, 0x7fff_f000] {
                 let bytes = wav(tag, channels, rate_hz, u16::try_from(bits).unwrap(), length, &data);
-                let (heard, events) = hear(WavStreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
+                let (heard, events) = hear(FileSource::stream(std::io::Cursor::new(bytes), "stdin", None).unwrap());
                 assert_eq!(events, [SourceEvent::EndOfFile]);
                 assert_eq!(heard.len(), (9_000.0 * 16_000.0 / f64::from(rate_hz)).round() as usize);
                 let off = heard.iter().zip(&file).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -249,7 +248,7 @@ fn invalid_wav_on_stdin_is_refused_by_name() {
         wav(1, 1, 16_000, 16, 1, &[0]),
         wav(2, 1, 16_000, 8, 2, &[0; 2]),
     ] {
-        let error = WavStreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap_err();
+        let error = FileSource::stream(std::io::Cursor::new(bytes), "stdin", None).unwrap_err();
         assert!(error.kind() == ErrorKind::AudioFile && error.message().contains("stdin"), "{error}");
     }
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
-use hearken::audio::wav_stream::WavStreamSource;
+use hearken::audio::file::FileSource;
 use hearken::audio::{Source, SourceEvent};
 use hearken::config::{Cli, FileSpeed, Paths, Request, Settings, Stdout};
 use hearken::engine::start_hearing;
@@ -28,7 +28,7 @@ const VOICES: [&str; 3] = ["en-us", "en-gb", "en-us+f3"];
 fn speech(text: &str, voice: &str) -> Vec<f32> {
     let spoken = Command::new("espeak-ng").args(["-v", voice, "-s", "150", "--stdout", text]).output();
     let spoken = spoken.expect("espeak-ng is installed").stdout;
-    let mut source = WavStreamSource::new(Cursor::new(spoken), "espeak-ng").unwrap();
+    let mut source = FileSource::stream(Cursor::new(spoken), "espeak-ng", None).unwrap();
     let mut samples = Vec::new();
     while !matches!(source.next(&mut samples).unwrap(), SourceEvent::End) {}
     samples

@@ -13,7 +13,7 @@ use super::history_args::HistoryCommand;
 use super::model_args::ModelCommand;
 use super::trace_args::TraceArgs;
 use super::values::{self, Eagerness};
-use super::{ComputeDevice, Precision};
+use super::{ComputeDevice, Precision, RawFormat};
 use crate::protocol::{Language, ModelChoice};
 
 /// The command line as typed, before settings and defaults are added ([`Cli::request`]).
@@ -39,7 +39,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CliCommand {
-    /// Listen without a window: to files in order as one session, to WAV on stdin, or to the microphone
+    /// Listen without a window: to files in order as one session, to stdin, or to the microphone
     Listen(Box<ListenArgs>),
     /// List the sound inputs and outputs and mark the defaults
     Devices(ReportArgs),
@@ -105,7 +105,7 @@ pub(super) struct SessionArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ListenArgs {
-    /// Audio files (WAV, FLAC, MP3, Ogg Vorbis, M4A), heard in order as one session; a .json file is a list of paths; `-` is WAV on stdin; none: the microphone
+    /// Recordings, sound or video, heard in order as one session; a .json file is a list of paths; `-` is stdin; none: the microphone
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// Output format [default: text on a terminal, jsonl otherwise]
@@ -114,6 +114,9 @@ pub(super) struct ListenArgs {
     /// Hear files in real time, like a microphone, instead of as fast as the model computes
     #[arg(long)]
     pub(super) realtime: bool,
+    /// The files or stdin are sound without a header: encoding, sample rate in Hz, channels, such as s16le,16000,1
+    #[arg(long, value_name = "FORM", value_parser = RawFormat::parse, requires = "files")]
+    pub(super) raw: Option<RawFormat>,
     /// Silence after each file or stdin, in seconds [default: 1.0]
     #[arg(long, value_name = "S", value_parser = values::gap_secs, allow_negative_numbers = true)]
     pub(super) gap_secs: Option<f64>,

@@ -154,11 +154,11 @@ fn source(typed: &ListenArgs, file: &FileSettings) -> Result<SourceChoice> {
     }
     if typed.files.iter().any(|path| path == Path::new("-")) {
         if typed.files.len() > 1 {
-            return Err(arguments_error("`-` is WAV on stdin and cannot be mixed with files"));
+            return Err(arguments_error("`-` is stdin and cannot be mixed with files"));
         }
-        return Ok(SourceChoice::Stdin { gap_secs, speed });
+        return Ok(SourceChoice::Stdin { raw: typed.raw, gap_secs, speed });
     }
-    Ok(SourceChoice::Files { paths: expand_file_lists(&typed.files)?, gap_secs, speed })
+    Ok(SourceChoice::Files { paths: expand_file_lists(&typed.files)?, raw: typed.raw, gap_secs, speed })
 }
 
 /// The settings of a session that depend on its command: on `listen` and the files given, or on the window.

@@ -115,7 +115,7 @@ impl Remedy {
             Self::CheckConnection => "Check the internet connection, then try again.",
             Self::GoOnline => "Unset HF_HUB_OFFLINE.",
             Self::SetToken => "Set HF_TOKEN to a token of an account that may read the repository.",
-            Self::ConvertAudio => "Convert it to WAV, FLAC, MP3, Ogg Vorbis or M4A.",
+            Self::ConvertAudio => "Convert it on the way: ffmpeg -i FILE -f wav - | hearken listen -",
             Self::ChooseAudioFile => "Name an audio file, or another copy of it.",
             Self::CheckPath => "Check the path.",
             Self::SetCacheFolder => "Set HF_HOME to a folder that can be written.",

@@ -9,7 +9,6 @@ use std::sync::OnceLock;
 
 use clap::Parser;
 use hearken::audio::file::FileSource;
-use hearken::audio::wav_stream::WavStreamSource;
 use hearken::audio::{Source, SourceEvent};
 use hearken::config::{CatchUp, Cli, ContextPolicy, Paths, Stdout, WindowPrefs, all_modes, settings_problems};
 use hearken::export::CueBuilder;
@@ -82,7 +81,7 @@ pub fn audio(data: &[u8]) {
         if let Ok(source) = FileSource::open(&[path]) {
             drain(source);
         }
-    } else if let Ok(source) = WavStreamSource::new(Cursor::new(bytes.to_vec()), "stdin") {
+    } else if let Ok(source) = FileSource::stream(Cursor::new(bytes.to_vec()), "stdin", None) {
         drain(source);
     }
 }

@@ -14,7 +14,7 @@ use hearken::audio::echo::{EchoPath, VoiceActivity};
 use hearken::audio::playback::ring::{PlaybackReader, PlaybackWriter, playback_ring};
 use hearken::audio::playback::simulated_room::{RoomAcoustics, SimulatedRoom};
 use hearken::audio::playback::{FarEndSlot, Route};
-use hearken::audio::wav_stream::WavStreamSource;
+use hearken::audio::file::FileSource;
 use hearken::audio::{Source, SourceEvent};
 use hearken::level::{amplitude, dbfs};
 use hearken::protocol::VoiceSettings;
@@ -53,7 +53,7 @@ pub fn spoken(text: &str, voice: &str, pitch: u32) -> Vec<f32> {
         .stdin(Stdio::null())
         .output()
         .expect("apt-get install espeak-ng");
-    let mut source = WavStreamSource::new(std::io::Cursor::new(out.stdout), "espeak-ng").unwrap();
+    let mut source = FileSource::stream(std::io::Cursor::new(out.stdout), "espeak-ng", None).unwrap();
     let mut samples = Vec::new();
     while !matches!(source.next(&mut samples).unwrap(), SourceEvent::End) {}
     let begin = samples.iter().position(|x| x.abs() > 0.01).unwrap();
