@@ -8,6 +8,7 @@ pub mod capture;
 pub mod chunker;
 pub mod echo;
 pub mod file;
+pub mod mix;
 pub mod playback;
 pub mod realtime;
 pub mod resample;
