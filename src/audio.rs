@@ -9,6 +9,7 @@ pub mod chunker;
 mod decode;
 pub mod echo;
 pub mod file;
+pub mod mix;
 pub mod playback;
 pub mod realtime;
 pub mod resample;

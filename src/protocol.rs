@@ -7,6 +7,7 @@
 mod event;
 pub mod models;
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,16 @@ pub enum DeviceChoice {
     Default,
     /// The device with this id or name, as `hearken devices` prints them.
     Named(String),
+}
+
+/// The choice of the channels of an input that are heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChannelChoice {
+    /// All channels, mixed.
+    #[default]
+    All,
+    /// The channel of this number, from 1; all where the input has fewer.
+    Only(NonZeroU16),
 }
 
 /// The settings of the voice and of the audio processing around it.

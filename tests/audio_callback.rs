@@ -5,7 +5,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use hearken::audio::capture::ring::{ReadOutcome, ring};
+use hearken::audio::mix::Mixer;
 use hearken::audio::playback::ring::playback_ring;
+use hearken::protocol::ChannelChoice;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -53,7 +55,7 @@ fn allocations(work: impl FnOnce()) -> usize {
 }
 
 fn write_without_allocation<T: Copy>(value: T, channels: usize, to_f32: fn(T) -> f32) {
-    let (mut writer, mut reader) = ring(4_000);
+    let (mut writer, mut reader) = ring(4_000, Mixer::new(48_000, ChannelChoice::All));
     let data = vec![value; 960 * channels];
     // 200 callbacks of 960 frames overflow the ring of 4,000 samples and the queue of 64 marks.
     assert_eq!(allocations(|| (0..200).for_each(|_| writer.write(&data, channels, to_f32))), 0);
@@ -71,6 +73,16 @@ fn input_callback_does_not_allocate_also_when_the_ring_is_full() {
     write_without_allocation(7_u16, 6, |x| (f32::from(x) - 32_768.0) / 32_768.0);
     write_without_allocation(7_i32, 2, |x| x as f32 / 2_147_483_648.0);
     write_without_allocation(7_u8, 1, |x| (f32::from(x) - 128.0) / 128.0);
+}
+
+#[test]
+fn input_callback_does_not_allocate_while_channels_take_each_other_away() {
+    let (mut writer, mut reader) = ring(96_000, Mixer::new(48_000, ChannelChoice::All));
+    let data: Vec<f32> = (0..48_000).flat_map(|n| [(n as f32 * 0.1).sin() / 2.0, -(n as f32 * 0.1).sin() / 2.0]).collect();
+    assert_eq!(allocations(|| writer.write(&data, 2, |x| x)), 0);
+    let mut out = Vec::new();
+    assert_eq!(reader.read(&mut out), ReadOutcome::Samples(48_000));
+    assert_eq!((out[0], out[47_999].abs()), (0.0, data[95_999].abs()), "one channel is heard in the end");
 }
 
 #[test]

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use hearken::audio::capture::ring::{ReadOutcome, RingReader, RingWriter, ring};
+use hearken::audio::mix::Mixer;
 use hearken::audio::{Source, SourceEvent, read_wav};
 use hearken::config::{Cli, FileSpeed, Paths, Request, Settings, Stdout};
 use hearken::engine::start_hearing;
 use hearken::error::{Error, ErrorKind, Result};
-use hearken::protocol::{Command, Event, GapCause, ModelChoice, Speak};
+use hearken::protocol::{ChannelChoice, Command, Event, GapCause, ModelChoice, Speak};
 use hearken::time::SAMPLE_RATE_HZ;
 
 /// Samples of an audio callback: 20 ms.
@@ -60,7 +61,7 @@ struct World {
 
 impl World {
     fn new(hours: f64, counts: Arc<Counts>) -> Self {
-        let (writer, reader) = ring(RING);
+        let (writer, reader) = ring(RING, Mixer::new(SAMPLE_RATE_HZ, ChannelChoice::All));
         let end = (hours * 3_600.0 * f64::from(SAMPLE_RATE_HZ)) as u64;
         let speech = SPEECH.iter().map(|bytes| read_wav(bytes).unwrap()).collect();
         let next_fault = FAULT_EVERY_SECS * u64::from(SAMPLE_RATE_HZ);

@@ -1,7 +1,7 @@
 //! The ring buffer between the audio callback and the capture thread.
 //!
 //! Carries mono samples at the device's rate and reports the exact position of samples that were lost because the reader was
-//! too slow. Not responsible for resampling. Independent of any sound system.
+//! too slow. Not responsible for the mix ([`Mixer`]) or for resampling. Independent of any sound system.
 //!
 //! Architecture invariant: [`RingWriter::write`] does not allocate, lock, log or panic (`tests/audio_callback.rs`).
 
@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
+
+use crate::audio::mix::Mixer;
 
 /// Capacity of the queue of loss marks. Further losses, before the reader catches up, are merged into the next mark.
 const MARKS: usize = 64;
@@ -23,6 +25,8 @@ struct Mark {
 
 /// The writing end of the ring, called by the real-time audio callback.
 pub struct RingWriter {
+    /// Mixer of the channels that the device delivers.
+    mixer: Mixer,
     /// Samples for the reader.
     samples: HeapProd<f32>,
     /// Losses for the reader.
@@ -58,36 +62,30 @@ pub enum ReadOutcome {
     Empty,
 }
 
-/// Returns the two ends of a new ring buffer for `capacity` mono samples.
+/// Returns the two ends of a new ring buffer for `capacity` mono samples, which `mixer` makes.
 #[must_use]
-pub fn ring(capacity: usize) -> (RingWriter, RingReader) {
+pub fn ring(capacity: usize, mixer: Mixer) -> (RingWriter, RingReader) {
     let (samples_in, samples_out) = HeapRb::new(capacity.max(1)).split();
     let (marks_in, marks_out) = HeapRb::new(MARKS).split();
     let frames = Arc::new(AtomicU64::new(0));
     (
-        RingWriter { samples: samples_in, marks: marks_in, frames: Arc::clone(&frames), written: 0, unmarked: 0 },
+        RingWriter { mixer, samples: samples_in, marks: marks_in, frames: Arc::clone(&frames), written: 0, unmarked: 0 },
         RingReader { samples: samples_out, marks: marks_out, frames, taken: 0 },
     )
 }
 
 impl RingWriter {
-    /// Mixes interleaved `data` of `channels` channels to mono (the mean; NaN and infinity count as 0) and writes the result.
-    /// Never blocks: samples that do not fit are counted as lost. An incomplete last frame is ignored.
+    /// Mixes interleaved `data` of `channels` channels to mono (NaN and infinity count as 0) and writes the result. Never blocks: samples
+    /// that do not fit are counted as lost. An incomplete last frame is ignored.
     pub fn write<T: Copy>(&mut self, data: &[T], channels: usize, to_f32: fn(T) -> f32) {
         let channels = channels.max(1);
         let n_frames = data.len() / channels;
         self.mark_loss();
         // Samples written behind an unmarked loss would shift its position, so the loss grows instead.
         let fits = if self.unmarked > 0 { 0 } else { self.samples.vacant_len().min(n_frames) };
-        let scale = 1.0 / channels as f32;
-        let mono = data.chunks_exact(channels).take(fits).map(|frame| {
-            let sum = frame.iter().fold(0.0, |sum, &sample| {
-                let sample = to_f32(sample);
-                sum + if sample.is_finite() { sample * scale } else { 0.0 }
-            });
-            if sum.is_finite() { sum } else { 0.0 }
-        });
-        let pushed = self.samples.push_iter(mono);
+        let Self { mixer, samples, .. } = self;
+        let frames = data.chunks_exact(channels).take(fits);
+        let pushed = samples.push_iter(frames.map(|frame| mixer.frame(channels, |at| frame.get(at).map(|&sample| to_f32(sample)))));
         self.written += pushed as u64;
         self.unmarked += (n_frames - pushed) as u64;
         self.mark_loss();
@@ -151,13 +149,23 @@ impl RingReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ChannelChoice;
 
+    /// Returns a sample for each number of `range`, as far as 2^20 all different and below full scale.
     fn count(range: std::ops::Range<u32>) -> Vec<f32> {
-        range.map(|n| n as f32).collect()
+        range.map(sample).collect()
+    }
+
+    fn sample(number: u32) -> f32 {
+        number as f32 / (1 << 20) as f32
     }
 
     fn same(x: f32) -> f32 {
         x
+    }
+
+    fn ring(capacity: usize) -> (RingWriter, RingReader) {
+        super::ring(capacity, Mixer::new(48_000, ChannelChoice::All))
     }
 
     #[test]
@@ -196,7 +204,7 @@ mod tests {
         let mut out = Vec::new();
         let total = 3 * MARKS as u32;
         for n in 0..total {
-            writer.write(&[n as f32], 1, same);
+            writer.write(&[sample(n)], 1, same);
         }
         let (mut lost, mut at) = (0, Vec::new());
         for n in total..total + 8 {
@@ -210,7 +218,7 @@ mod tests {
                     ReadOutcome::Empty => break,
                 }
             }
-            writer.write(&[n as f32], 1, same);
+            writer.write(&[sample(n)], 1, same);
         }
         while reader.read(&mut out) != ReadOutcome::Empty {}
         assert_eq!(lost + out.len() as u64, u64::from(total) + 8, "each frame is read or counted as lost");
@@ -243,8 +251,8 @@ mod tests {
             let done = thread.is_finished();
             match reader.read(&mut out) {
                 ReadOutcome::Samples(_) => {
-                    for sample in out.drain(..) {
-                        assert_eq!(sample, next as f32);
+                    for heard in out.drain(..) {
+                        assert_eq!(heard, sample(next as u32));
                         next += 1;
                     }
                 }

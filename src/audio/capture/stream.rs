@@ -14,8 +14,9 @@ use super::alsa_stderr::silence_alsa_stderr;
 use super::device_error::input_error;
 use super::devices::{NamedDevice, find_input};
 use super::ring::{RingReader, RingWriter, ring};
+use crate::audio::mix::Mixer;
 use crate::error::Result;
-use crate::protocol::DeviceChoice;
+use crate::protocol::{ChannelChoice, DeviceChoice};
 use crate::supervise;
 
 /// Length of the ring, in seconds of sound: far longer than the capture thread ever sleeps.
@@ -147,7 +148,8 @@ struct ErrorReport {
 
 /// Opens and starts an input stream of `device` with this configuration and sample format.
 fn start(device: &cpal::Device, config: cpal::StreamConfig, format: SampleFormat) -> Result<Started, cpal::Error> {
-    let (writer, reader) = ring(config.sample_rate as usize * RING_SECS);
+    let mixer = Mixer::new(config.sample_rate, ChannelChoice::All);
+    let (writer, reader) = ring(config.sample_rate as usize * RING_SECS, mixer);
     let (sender, errors) = crossbeam_channel::bounded(STREAM_ERRORS);
     let report = ErrorReport { errors: sender, frames: reader.counter() };
     let stream = match format {

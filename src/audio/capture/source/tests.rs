@@ -8,6 +8,8 @@ use crossbeam_channel::{Sender, bounded};
 use super::*;
 use crate::audio::capture::ring::{RingWriter, ring};
 use crate::audio::capture::stream::StreamError;
+use crate::audio::mix::Mixer;
+use crate::protocol::ChannelChoice;
 
 /// Sample rate of the scripted inputs, in Hz: the rate of the model, so that no resampler delays the samples.
 const RATE_HZ: u32 = 16_000;
@@ -80,7 +82,7 @@ impl Backend for Script {
             DeviceChoice::Default => inner.plugged.iter().find(|id| !excluded.contains(id)).cloned().ok_or_else(missing)?,
             DeviceChoice::Named(name) => inner.plugged.iter().find(|id| *id == name).cloned().ok_or_else(missing)?,
         };
-        let (writer, reader) = ring(2 * RATE_HZ as usize);
+        let (writer, reader) = ring(2 * RATE_HZ as usize, Mixer::new(RATE_HZ, ChannelChoice::All));
         let (errors, reported) = bounded(8);
         inner.streams.push(OpenStream { id: id.clone(), writer, errors });
         inner.opened.push(id.clone());
