@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use hearken::audio::file::FileSource;
 use hearken::audio::{Source, SourceEvent, read_file};
-use hearken::config::expand_file_lists;
-use hearken::error::ErrorKind;
+use hearken::config::{RawEncoding, RawFormat, expand_file_lists};
+use hearken::error::{ErrorKind, Remedy};
 
 fn audio(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audio").join(name)
@@ -38,6 +38,23 @@ fn all_formats_decode_to_the_same_sound() {
         ("speech.mp3", whole, 0.95),
         ("speech.ogg", whole, 0.95),
         ("speech.m4a", whole, 0.95),
+        ("speech.opus", whole, 0.9),
+        ("speech.webm", whole, 0.9),
+        ("speech_alac.m4a", whole, 0.999_999),
+        ("speech.aiff", whole, 0.999_999),
+        ("speech.caf", whole, 0.999_999),
+        ("speech.mkv", whole, 0.999_999),
+        ("speech.au", whole, 0.999_999),
+        ("speech.w64", whole, 0.999_999),
+        ("rf64.wav", whole, 0.999_999),
+        ("alaw.wav", whole, 0.99),
+        ("adpcm_ms.wav", whole, 0.98),
+        ("adpcm_ima.wav", whole, 0.98),
+        ("mp3_inside.wav", whole, 0.9),
+        ("speech.mp2", whole, 0.9),
+        ("speech.aac", whole, 0.9),
+        ("ac3_then_aac.mp4", whole, 0.9),
+        ("faststart.m4a", whole, 0.9),
     ] {
         let original = &original[..length];
         let heard = read_file(&audio(name)).unwrap();
@@ -86,6 +103,152 @@ fn truncated_and_damaged_files_give_sound_or_an_error_that_names_them() {
                 }
             }
         }
+    }
+}
+
+/// Returns what is heard of `bytes` as a file called `name`, and as a pipe.
+fn as_file_and_as_pipe(name: &str, bytes: &[u8]) -> [(Vec<f32>, Vec<SourceEvent>); 2] {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    let pipe = std::io::Cursor::new(bytes.to_vec());
+    [hear(FileSource::open(&[path]).unwrap()), hear(FileSource::stream(pipe, name, None).unwrap())]
+}
+
+#[test]
+fn pipe_brings_the_same_sound_as_a_file_in_every_form_that_needs_no_index() {
+    for name in ["speech.wav", "speech.flac", "speech.mp3", "speech.ogg", "speech.opus", "speech.mkv", "speech.au", "adpcm_ms.wav", "speech.aac", "faststart.m4a"] {
+        let [file, pipe] = as_file_and_as_pipe(name, &std::fs::read(audio(name)).unwrap());
+        assert_eq!(file.1, [SourceEvent::EndOfFile], "{name}");
+        assert_eq!((file.0.len(), &file.1), (pipe.0.len(), &pipe.1), "{name}");
+        assert!(file.0 == pipe.0, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn named_pipe_is_read_once_and_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (to, bytes) = (path.clone(), std::fs::read(audio("speech.flac")).unwrap());
+    let writer = std::thread::spawn(move || std::fs::write(to, bytes));
+    let (heard, events) = hear(FileSource::open(&[path]).unwrap());
+    writer.join().unwrap().unwrap();
+    assert_eq!(events, [SourceEvent::EndOfFile]);
+    assert!(heard == read_file(&audio("speech.flac")).unwrap());
+}
+
+#[test]
+fn wrong_lengths_of_a_wav_hide_no_sound() {
+    let data: Vec<u8> = (0..40_000_u32).flat_map(|n| ((n * 7_919 % 20_000) as i16 - 10_000).to_le_bytes()).collect();
+    let bytes = data.len() as u32;
+    let right = wav(1, 1, 16_000, 16, bytes, &data);
+    let list = [&b"LIST\x0e\0\0\0INFOISFT"[..], b"\x02\0\0\0ab"].concat();
+    let id3 = [&b"ID3\x03\0\0\0\0\x0f\x20"[..], &vec![0xff; 0x7a0]].concat();
+    for (what, wav) in [
+        // A crash, before the length was written.
+        ("length 0", wav(1, 1, 16_000, 16, 0, &data)),
+        // A recorder that brings its header up to date now and then.
+        ("length too small", wav(1, 1, 16_000, 16, 16_000, &data)),
+        // More than 4 GB, modulo 4 GB.
+        ("length wrapped", wav(1, 1, 16_000, 16, bytes - 30_000, &data)),
+        ("two chunks of sound", [wav(1, 1, 16_000, 16, 30_000, &data[..30_000]), b"data".to_vec(), (bytes - 30_000).to_le_bytes().to_vec(), data[30_000..].to_vec()].concat()),
+        ("a list between two chunks of sound", [wav(1, 1, 16_000, 16, 30_000, &data[..30_000]), list.clone(), b"data".to_vec(), (bytes - 30_000).to_le_bytes().to_vec(), data[30_000..].to_vec()].concat()),
+        ("a list behind", [right.clone(), list].concat()),
+        ("tags behind", [right.clone(), b"TAG".to_vec(), vec![b'x'; 125]].concat()),
+        ("a tag in front", [id3, right.clone()].concat()),
+    ] {
+        for (heard, events) in as_file_and_as_pipe("speech.wav", &wav) {
+            assert_eq!((heard.len(), &events[..]), (40_000, &[SourceEvent::EndOfFile][..]), "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_at_the_end_is_said_in_seconds() {
+    let mut cut = vec![("cut.wav", wav(1, 1, 16_000, 16, 38_400, &[1; 12_800]))];
+    for name in ["speech.flac", "speech.mp3", "faststart.m4a", "speech.mkv", "speech.au"] {
+        let whole = std::fs::read(audio(name)).unwrap();
+        cut.push((name, whole[..whole.len() / 2].to_vec()));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in cut {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let (heard, events) = hear(FileSource::open(&[path]).unwrap());
+        let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &events[..] else { panic!("{name}: {} samples, {events:?}", heard.len()) };
+        let said = error.message().split("cut off: ").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|secs| secs.parse::<f64>().ok());
+        let missing = 1.2 - heard.len() as f64 / 16_000.0;
+        assert!(!heard.is_empty() && error.message().contains(name) && (said.unwrap() - missing).abs() < 0.15, "{missing:.2} s: {error}");
+    }
+    // Ogg tells no length, but marks its end.
+    let whole = std::fs::read(audio("speech.ogg")).unwrap();
+    let path = dir.path().join("speech.ogg");
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let (heard, events) = hear(FileSource::open(&[path]).unwrap());
+    assert!(!heard.is_empty() && matches!(&events[..], [SourceEvent::Problem(error), SourceEvent::EndOfFile] if error.message().contains("cut off")), "{events:?}");
+}
+
+#[test]
+fn sound_without_a_header_is_read_as_it_is_said_to_be() {
+    let samples = read_file(&audio("speech.wav")).unwrap();
+    let le: Vec<u8> = std::fs::read(audio("speech.wav")).unwrap()[44..].to_vec();
+    let swapped: Vec<u8> = le.chunks_exact(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+    let twice: Vec<u8> = le.chunks_exact(2).flat_map(|pair| [pair, pair].concat()).collect();
+    let raw = |encoding, channels| Some(RawFormat { encoding, rate_hz: 16_000, channels });
+    for (bytes, raw) in [(le, raw(RawEncoding::S16Le, 1)), (swapped, raw(RawEncoding::S16Be, 1)), (twice, raw(RawEncoding::S16Le, 2))] {
+        let (heard, events) = hear(FileSource::stream(std::io::Cursor::new(bytes), "stdin", raw).unwrap());
+        assert_eq!((heard.len(), events), (samples.len(), vec![SourceEvent::EndOfFile]));
+        assert!(heard == samples, "{raw:?}");
+    }
+}
+
+#[test]
+fn recording_in_a_form_that_is_not_decoded_is_called_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let mut gsm = wav(1, 1, 8_000, 16, 650, &[7; 650]);
+    gsm[20] = 0x31;
+    for (path, name, remedy) in [
+        (audio("speech.wma"), "Windows Media", Remedy::ConvertAudio),
+        (audio("speech.spx"), "Speex", Remedy::ConvertAudio),
+        (put("a.amr", &[&b"#!AMR\n"[..], &[0x3c; 200]].concat()), "AMR", Remedy::ConvertAudio),
+        (put("a.wav", &gsm), "GSM 6.10", Remedy::ConvertAudio),
+        (put("a.pdf.wav", b"%PDF-1.7 and more than a few bytes of a document that nobody can hear"), "PDF", Remedy::ChooseAudioFile),
+        (put("a.txt", "Notes about Tuesday, and nothing that could be heard by anybody. ".repeat(20).as_bytes()), "a text", Remedy::ChooseAudioFile),
+        (put("cut.m4a", &std::fs::read(audio("speech.m4a")).unwrap()[..6_000]), "index", Remedy::ChooseAudioFile),
+    ] {
+        let error = FileSource::open(std::slice::from_ref(&path)).unwrap_err();
+        assert!(error.kind() == ErrorKind::AudioFile && error.message().contains(name) && error.remedy() == Some(remedy), "{error}");
+    }
+}
+
+#[test]
+fn mp3_is_found_behind_a_tag_with_a_large_cover_that_looks_like_sound() {
+    let sound = std::fs::read(audio("speech.mp3")).unwrap();
+    // Frame headers of MP3 all over a cover of 1.5 MB.
+    let cover: Vec<u8> = [0xff, 0xfb, 0x90, 0x64].iter().copied().cycle().take(1_500_000).collect();
+    let length = cover.len() as u32;
+    let size = [21, 14, 7, 0].map(|shift| (length >> shift & 0x7f) as u8);
+    let tagged = [&b"ID3\x04\0\0"[..], &size, &cover, &sound].concat();
+    let expected = read_file(&audio("speech.mp3")).unwrap();
+    for (heard, events) in as_file_and_as_pipe("cover.mp3", &tagged) {
+        assert_eq!(events, [SourceEvent::EndOfFile]);
+        assert!(heard.len().abs_diff(expected.len()) < 1_200 && correlation(&expected, &heard) > 0.99, "{} samples", heard.len());
+    }
+}
+
+#[test]
+fn stereo_whose_channels_take_each_other_away_is_heard() {
+    let mono = read_file(&audio("speech.wav")).unwrap();
+    let data: Vec<u8> = mono.iter().flat_map(|s| [(s * 32_767.0) as i16, (s * -32_767.0) as i16]).flat_map(i16::to_le_bytes).collect();
+    for (heard, _) in as_file_and_as_pipe("antiphase.wav", &wav(1, 2, 16_000, 16, data.len() as u32, &data)) {
+        assert!(correlation(&mono, &heard).abs() > 0.9 || correlation(&mono, &heard.iter().map(|s| -s).collect::<Vec<_>>()) > 0.9);
     }
 }
 
@@ -247,6 +410,7 @@ fn invalid_wav_on_stdin_is_refused_by_name() {
         wav(1, 0, 16_000, 16, 2, &[0; 2]),
         wav(1, 1, 16_000, 16, 1, &[0]),
         wav(2, 1, 16_000, 8, 2, &[0; 2]),
+        b"RIFF".to_vec(),
     ] {
         let error = FileSource::stream(std::io::Cursor::new(bytes), "stdin", None).unwrap_err();
         assert!(error.kind() == ErrorKind::AudioFile && error.message().contains("stdin"), "{error}");

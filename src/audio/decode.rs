@@ -23,15 +23,15 @@ use std::sync::Once;
 
 use symphonia::core::codecs::audio::AudioDecoder;
 
+use super::NON_FINITE_SAMPLES;
+use super::mix::{MAX_CHANNELS, Mixer};
 use super::resample::Resampler;
-use super::{NON_FINITE_SAMPLES, sanitize};
 use crate::config::RawFormat;
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::protocol::ChannelChoice;
 use container::{EndMark, Opened, Packets, ReadError, Refusal};
 use origin::Origin;
 
-/// Largest supported number of channels; more means that the header is damaged.
-const MAX_CHANNELS: usize = 64;
 /// Error text for a recording on which a decoder panics.
 const DECODER_FAILED: &str = "the decoder failed";
 /// Consecutive damaged packets that are heard as silence; after one more the rest is skipped.
@@ -59,6 +59,8 @@ pub(super) struct Decoder {
     resampler: Option<(u32, Resampler)>,
     /// Sample rate of the sound in `mono` that is not resampled yet, in Hz: the first packet, which shows that there is sound.
     first: Option<u32>,
+    /// Mixer of the channels, and the sample rate that it was made for, in Hz; None before the first packet.
+    mixer: Option<(u32, Mixer)>,
     /// Buffer of the newest packet's samples, all channels.
     interleaved: Vec<f32>,
     /// Buffer of the newest packet's samples, mixed to mono.
@@ -177,6 +179,7 @@ impl Decoder {
             end,
             resampler: None,
             first: None,
+            mixer: None,
             interleaved: Vec::new(),
             mono: Vec::new(),
             bad_packets: 0,
@@ -289,7 +292,7 @@ impl Decoder {
                 Ok(None) => return Ok(None),
                 Ok(Some(PacketFormat { rate_hz, channels })) if (1..=MAX_CHANNELS).contains(&channels) => {
                     self.bad_packets = 0;
-                    self.mix_to_mono(channels);
+                    self.mix_to_mono(rate_hz, channels);
                     if self.mono.is_empty() {
                         continue;
                     }
@@ -350,16 +353,19 @@ impl Decoder {
         catch_panic(decode).unwrap_or_else(|| Err(PacketError::Unreadable(DECODER_FAILED.into())))
     }
 
-    /// Mixes `interleaved` to `mono` (the mean; NaN and infinity count as 0). Reports the first NaN or infinite sample.
-    fn mix_to_mono(&mut self, channels: usize) {
+    /// Mixes `interleaved` to `mono`. Reports the first NaN or infinite sample.
+    fn mix_to_mono(&mut self, rate_hz: u32, channels: usize) {
         if !self.reported.non_finite && self.interleaved.iter().any(|s| !s.is_finite()) {
             self.reported.non_finite = true;
             self.problems.push_back(Error::at(ErrorKind::AudioFile, &self.name, NON_FINITE_SAMPLES));
         }
         self.mono.clear();
-        let scale = channels as f32;
-        let frames = self.interleaved.chunks_exact(channels);
-        self.mono.extend(frames.map(|frame| sanitize(frame.iter().copied().map(sanitize).sum::<f32>() / scale)));
+        if self.mixer.as_ref().is_none_or(|(rate, _)| *rate != rate_hz) {
+            self.mixer = Some((rate_hz, Mixer::new(rate_hz, ChannelChoice::All)));
+        }
+        if let Some((_, mixer)) = &mut self.mixer {
+            mixer.mix(&self.interleaved, channels, &mut self.mono);
+        }
     }
 
     fn damaged(&self, why: &str) -> Error {

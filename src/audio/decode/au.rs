@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use symphonia::core::codecs::audio::well_known as codec;
 
-use super::MAX_CHANNELS;
+use crate::audio::mix::MAX_CHANNELS;
 use super::blocks::{Behind, BlockBytes, BlockLayout, BlockReader, Extent};
 
 /// Length of the header without its annotation, in bytes.

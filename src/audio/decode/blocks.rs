@@ -61,9 +61,9 @@ pub(super) enum BlockBytes {
 
 impl BlockBytes {
     /// Returns the number of bytes to the end of a file; None for a stream.
-    pub(super) fn left(&mut self) -> Option<u64> {
+    pub(super) const fn left(&self) -> Option<u64> {
         match self {
-            Self::File(section) => section.left().ok(),
+            Self::File(section) => Some(section.left()),
             Self::Stream(_) => None,
         }
     }
@@ -126,7 +126,7 @@ pub(super) struct BlockReader {
 
 impl BlockReader {
     /// Creates the reader of the blocks that begin at the present place of `bytes`.
-    pub(super) fn new(mut bytes: BlockBytes, layout: BlockLayout, extent: Extent, behind: Behind) -> Self {
+    pub(super) fn new(bytes: BlockBytes, layout: BlockLayout, extent: Extent, behind: Behind) -> Self {
         let left = bytes.left();
         let (promised, expected) = match extent {
             Extent::Bytes(count) => (count, left.map(|left| left.min(count)).or(Some(count))),

@@ -20,7 +20,8 @@ use super::form_names::{Content, codec_name, content_of};
 use super::opus::OpusPackets;
 use super::origin::{ByteStream, Origin, Section};
 use super::wav::WavSound;
-use super::{MAX_CHANNELS, aac, au, guarded, ogg, wav};
+use super::{aac, au, guarded, ogg, wav};
+use crate::audio::mix::MAX_CHANNELS;
 use crate::audio::resample::Resampler;
 use crate::config::{RawEncoding, RawFormat};
 
@@ -65,6 +66,8 @@ pub(super) enum Packets {
         reader: Box<dyn FormatReader>,
         /// Id of the track.
         track: u32,
+        /// Its first packet, which was read as a check.
+        first: Option<Packet>,
     },
     /// Blocks of one size.
     Blocks(BlockReader),
@@ -83,14 +86,9 @@ impl Packets {
     pub(super) fn next(&mut self) -> Result<Option<Packet>, ReadError> {
         match self {
             Self::Blocks(blocks) => blocks.next().map_err(|e| ReadError::Unreadable(e.to_string())),
-            Self::Container { reader, track } => loop {
-                match reader.next_packet() {
-                    Ok(Some(packet)) if packet.track_id != *track => {}
-                    Ok(packet) => return Ok(packet),
-                    Err(SymphoniaError::ResetRequired) => return Err(ReadError::Reset),
-                    Err(SymphoniaError::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-                    Err(e) => return Err(ReadError::Unreadable(e.to_string())),
-                }
+            Self::Container { reader, track, first } => match first.take() {
+                None => next_packet(reader.as_mut(), *track),
+                first => Ok(first),
             },
         }
     }
@@ -99,7 +97,7 @@ impl Packets {
     pub(super) fn secs(&self, packet: &Packet) -> Option<f64> {
         match self {
             Self::Blocks(blocks) => Some(packet.dur.get() as f64 / f64::from(blocks.layout().rate_hz)),
-            Self::Container { reader, track } => {
+            Self::Container { reader, track, .. } => {
                 let track = reader.tracks().iter().find(|candidate| candidate.id == *track)?;
                 let base = track.time_base?;
                 Some(packet.dur.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()))
@@ -112,10 +110,23 @@ impl Packets {
     /// # Errors
     /// Why it cannot be decoded, as text.
     pub(super) fn follow_chain(&mut self) -> Result<Box<dyn AudioDecoder>, String> {
-        let Self::Container { reader, track } = self else { return Err(NO_SOUND.to_owned()) };
+        let Self::Container { reader, track, .. } = self else { return Err(NO_SOUND.to_owned()) };
         let found = decodable_track(reader.as_ref()).map_err(|_| "the next part cannot be decoded")?;
         *track = found.id;
         Ok(found.codec)
+    }
+}
+
+/// Reads the next packet of a track; None at the end, also where the file is cut off.
+fn next_packet(reader: &mut dyn FormatReader, track: u32) -> Result<Option<Packet>, ReadError> {
+    loop {
+        match reader.next_packet() {
+            Ok(Some(packet)) if packet.track_id != track => {}
+            Ok(packet) => return Ok(packet),
+            Err(SymphoniaError::ResetRequired) => return Err(ReadError::Reset),
+            Err(SymphoniaError::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(e) => return Err(ReadError::Unreadable(e.to_string())),
+        }
     }
 }
 
@@ -191,7 +202,7 @@ fn raw_layout(raw: RawFormat) -> BlockLayout {
 }
 
 fn opened_blocks(blocks: BlockReader) -> Result<Opened, Refusal> {
-    let codec = make_decoder(&blocks.layout().codec_parameters()).map_err(Refusal::Form)?;
+    let codec = track_decoder(&blocks.layout().codec_parameters()).map_err(Refusal::Form)?;
     // What the header promises may grow while it is read: the reader itself tells at the end.
     Ok(Opened { length_secs: blocks.length_secs(), packets: Packets::Blocks(blocks), codec, promised_secs: None, end: EndMark::Fine })
 }
@@ -238,7 +249,7 @@ fn open_container(origin: &mut Origin, start: u64, extension: Option<&OsStr>) ->
     let seekable = |section: Section| -> Box<dyn MediaSource> { Box::new(section) };
     if let Some(section) = origin.section(start).map_err(unreadable)? {
         attempts.push_back((seekable(section), hint));
-        for section in origin.section(start).map_err(unreadable)? {
+        if let Some(section) = origin.section(start).map_err(unreadable)? {
             attempts.push_back((seekable(section), Hint::new()));
         }
         attempts.push_back((Box::new(ReadOnlySource::new(origin.bytes(start).map_err(unreadable)?)), Hint::new()));
@@ -262,11 +273,17 @@ fn open_container(origin: &mut Origin, start: u64, extension: Option<&OsStr>) ->
 /// Opens the container that symphonia finds in `source`.
 fn probe(source: Box<dyn MediaSource>, hint: &Hint) -> Result<Opened, ContainerError> {
     let stream = MediaSourceStream::new(source, Default::default());
-    let reader = symphonia::default::get_probe()
+    let mut reader = symphonia::default::get_probe()
         .probe(hint, stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|e| ContainerError::Unknown(e.to_string()))?;
     let DecodableTrack { id: track, codec, length_secs, promised_secs } = decodable_track(reader.as_ref())?;
-    Ok(Opened { packets: Packets::Container { reader, track }, codec, length_secs, promised_secs, end: EndMark::Fine })
+    let first = match next_packet(reader.as_mut(), track) {
+        Ok(first) => first,
+        // The first part of a chained stream holds nothing.
+        Err(ReadError::Reset) => None,
+        Err(ReadError::Unreadable(why)) => return Err(ContainerError::Unknown(why)),
+    };
+    Ok(Opened { packets: Packets::Container { reader, track, first }, codec, length_secs, promised_secs, end: EndMark::Fine })
 }
 
 /// A track and its decoder.

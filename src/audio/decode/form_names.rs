@@ -22,6 +22,8 @@ const SIGNATURES: &[Signature] = &[
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Sound("Windows Media (WMA, WMV or ASF)")),
     (8, b"AVI ", Sound("an AVI video")),
     (8, b"RMID", Sound("a MIDI score")),
+    (28, b"Speex   ", Sound("Speex")),
+    (28, b"\x80theora", Sound("a video without sound that is decoded")),
     (0, b"#!AMR", Sound("AMR")),
     (0, b"MThd", Sound("a MIDI score")),
     (0, b"MAC ", Sound("Monkey's Audio (APE)")),

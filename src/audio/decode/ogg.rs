@@ -19,9 +19,7 @@ pub(super) fn end_mark(mut file: Section) -> EndMark {
         return EndMark::Fine;
     }
     let mut tail = Vec::new();
-    let here = file.stream_position().unwrap_or(0);
-    let Ok(left) = file.left() else { return EndMark::Fine };
-    let skipped = (here + left).saturating_sub(MAX_PAGE_BYTES);
+    let skipped = (CAPTURE.len() as u64 + file.left()).saturating_sub(MAX_PAGE_BYTES);
     if file.seek(SeekFrom::Start(skipped)).and_then(|_| file.read_to_end(&mut tail)).is_err() {
         return EndMark::Fine;
     }

@@ -68,9 +68,7 @@ impl Origin {
             Self::Memory(bytes) => (Box::new(Cursor::new(*bytes)), bytes.len() as u64),
             Self::Stream { .. } => return Ok(None),
         };
-        let mut section = Section { inner, start, length: total.saturating_sub(start) };
-        section.rewind()?;
-        Ok(Some(section))
+        Ok(Some(Section { inner, start, length: total.saturating_sub(start), at: 0 }))
     }
 
     /// Returns the bytes from `start` on, for a reader that does not seek; a stream only once, from where it stands.
@@ -123,37 +121,43 @@ fn id3_tag_bytes(head: &[u8]) -> Option<u64> {
     Some(ID3_HEADER_BYTES + length + footer)
 }
 
-/// The bytes of a file, or in memory, from an offset to the end.
+/// The bytes of a file, or in memory, from an offset to the end. Sections of one file share its cursor, so each keeps a place of its
+/// own.
 pub(super) struct Section {
     inner: Box<dyn MediaSource>,
     /// Offset of the first byte.
     start: u64,
     /// Number of bytes.
     length: u64,
+    /// Place of the next byte, from `start` on.
+    at: u64,
 }
 
 impl Section {
     /// Returns the number of bytes behind the present place.
-    pub(super) fn left(&mut self) -> io::Result<u64> {
-        Ok(self.length.saturating_sub(self.stream_position()?))
+    pub(super) const fn left(&self) -> u64 {
+        self.length.saturating_sub(self.at)
     }
 }
 
 impl Read for Section {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer)
+        self.inner.seek(SeekFrom::Start(self.start.saturating_add(self.at)))?;
+        let count = self.inner.read(buffer)?;
+        self.at = self.at.saturating_add(count as u64);
+        Ok(count)
     }
 }
 
 impl Seek for Section {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let to = match to {
-            SeekFrom::Start(at) => SeekFrom::Start(self.start.saturating_add(at)),
-            SeekFrom::End(by) => SeekFrom::End(by),
-            SeekFrom::Current(by) => SeekFrom::Current(by),
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
         };
-        let at = self.inner.seek(to)?;
-        at.checked_sub(self.start).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+        self.at = to.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }
 

@@ -7,7 +7,7 @@ use std::num::NonZero;
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known as codec;
 
-use super::MAX_CHANNELS;
+use crate::audio::mix::MAX_CHANNELS;
 use super::blocks::{Behind, BlockBytes, BlockLayout, BlockReader, Extent};
 
 /// Smallest length of a `data` chunk that counts as a placeholder in a stream, in bytes; 0 is a placeholder too.
