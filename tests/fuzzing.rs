@@ -139,12 +139,36 @@ fn no_sound_file_breaks_the_decoders() {
     let audio = |file: &str| fs::read(root().join("tests/golden/audio").join(file)).unwrap();
     let mut bases: Vec<Vec<u8>> =
         SOUNDS.iter().enumerate().map(|(kind, ending)| with_kind(kind, &audio(&format!("speech.{ending}")))).collect();
-    for wav in ["8bit.wav", "stereo_24bit_44k1.wav", "speech.wav"] {
-        bases.extend([with_kind(0, &audio(wav)), with_kind(SOUNDS.len(), &audio(wav))]);
+    for (kind, file) in [(2, "speech.mp2"), (4, "ac3_then_aac.mp4"), (4, "faststart.m4a"), (4, "speech_alac.m4a")] {
+        bases.push(with_kind(kind, &audio(file)));
     }
-    // Headers are the fragile part, so a short body is enough.
-    bases.iter_mut().for_each(|base| base.truncate(60_000));
     fuzz("audio", targets::audio, &bases, 2);
+}
+
+/// Returns WAVs of every kind.
+fn wavs() -> Vec<Vec<u8>> {
+    let files = ["8bit.wav", "speech.wav", "rf64.wav", "speech.w64", "adpcm_ms.wav", "adpcm_ima.wav", "alaw.wav", "mp3_inside.wav"];
+    files.map(|file| with_kind(0, &fs::read(root().join("tests/golden/audio").join(file)).unwrap())).to_vec()
+}
+
+#[test]
+fn no_header_of_a_wav_breaks_its_repair() {
+    fuzz("wav", targets::audio, &wavs(), 2);
+}
+
+#[test]
+fn no_pipe_breaks_the_reader() {
+    let audio = |file: &str| fs::read(root().join("tests/golden/audio").join(file)).unwrap();
+    let others = ["speech.flac", "speech.mp3", "speech.opus", "speech.webm", "speech.au", "speech.aiff", "faststart.m4a"];
+    let bases: Vec<_> = wavs().into_iter().chain(others.map(|file| with_kind(0, &audio(file)))).collect();
+    fuzz("pipe", targets::audio_pipe, &bases, 2);
+}
+
+#[test]
+fn no_sound_without_a_header_breaks_the_reader() {
+    let mut random = Random(11);
+    let bases: Vec<Vec<u8>> = (0..60).map(|_| (0..4_000).map(|_| random.next() as u8).collect()).collect();
+    fuzz("raw", targets::audio_raw, &bases, 2);
 }
 
 #[test]

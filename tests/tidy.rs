@@ -111,6 +111,7 @@ fn each_library_is_used_by_its_own_modules_only() {
         ("rubato", &["audio"]),
         ("sonora", &["audio"]),
         ("sonora_aec3", &["audio"]),
+        ("rusty_opus", &["audio"]),
         ("symphonia", &["audio"]),
         ("hound", &["audio"]),
         ("realfft", &["mel"]),

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use clap::Parser;
 use hearken::audio::file::FileSource;
 use hearken::audio::{Source, SourceEvent};
-use hearken::config::{CatchUp, Cli, ContextPolicy, Paths, Stdout, WindowPrefs, all_modes, settings_problems};
+use hearken::config::{CatchUp, Cli, ContextPolicy, Paths, RawEncoding, RawFormat, Stdout, WindowPrefs, all_modes, settings_problems};
 use hearken::export::CueBuilder;
 use hearken::history::Store;
 use hearken::lane::context::Context;
@@ -42,8 +42,8 @@ pub const CHECKPOINT_FILES: [&str; 7] = [
     "model-00002-of-00002.safetensors",
     "audiointeraction_ChunkwisedEncoder.pth",
 ];
-/// Extensions of sound files; the first byte of an input selects one, or WAV from a pipe.
-pub const SOUNDS: [&str; 5] = ["wav", "flac", "mp3", "ogg", "m4a"];
+/// Extensions of sound files; the first byte of an input selects one.
+pub const SOUNDS: [&str; 13] = ["wav", "flac", "mp3", "ogg", "m4a", "opus", "webm", "aiff", "caf", "mkv", "au", "w64", "aac"];
 /// Files of a settings folder; the first byte of an input selects one.
 pub const SETTINGS_FILES: [&str; 3] = ["settings.toml", "modes.toml", "catalog.toml"];
 
@@ -72,16 +72,33 @@ fn drain(mut source: impl Source) {
     assert!(heard >= MAX_SAMPLES, "the source does not end");
 }
 
-/// Reads sound files of every kind, and WAV from a pipe.
+/// Reads sound files of every kind.
 pub fn audio(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
-    if let Some(ending) = SOUNDS.get(usize::from(*kind) % (SOUNDS.len() + 1)) {
-        let path = folder().join(format!("sound.{ending}"));
-        fs::write(&path, bytes).unwrap();
-        if let Ok(source) = FileSource::open(&[path]) {
-            drain(source);
-        }
-    } else if let Ok(source) = FileSource::stream(Cursor::new(bytes.to_vec()), "stdin", None) {
+    let path = folder().join(format!("sound.{}", SOUNDS[usize::from(*kind) % SOUNDS.len()]));
+    fs::write(&path, bytes).unwrap();
+    if let Ok(source) = FileSource::open(&[path]) {
+        drain(source);
+    }
+}
+
+/// Reads sound of every kind from a pipe.
+pub fn audio_pipe(data: &[u8]) {
+    let Some((_, bytes)) = data.split_first() else { return };
+    if let Ok(source) = FileSource::stream(Cursor::new(bytes.to_vec()), "stdin", None) {
+        drain(source);
+    }
+}
+
+/// Reads sound without a header; the first byte selects its form.
+pub fn audio_raw(data: &[u8]) {
+    use RawEncoding::{ALaw, F32Be, F32Le, F64Le, MuLaw, S8, S16Be, S16Le, S24Be, S24Le, S32Le, U8};
+    const ENCODINGS: [RawEncoding; 12] = [ALaw, F32Be, F32Le, F64Le, MuLaw, S8, S16Be, S16Le, S24Be, S24Le, S32Le, U8];
+    let Some((kind, bytes)) = data.split_first() else { return };
+    let kind = usize::from(*kind);
+    let (rate_hz, channels) = ([1_000, 8_000, 16_000, 44_100, 768_000][kind % 5], [1, 2, 6, 64][kind % 4]);
+    let raw = RawFormat { encoding: ENCODINGS[kind % ENCODINGS.len()], rate_hz, channels };
+    if let Ok(source) = FileSource::stream(Cursor::new(bytes.to_vec()), "stdin", Some(raw)) {
         drain(source);
     }
 }

@@ -276,7 +276,12 @@ fn probe(source: Box<dyn MediaSource>, hint: &Hint) -> Result<Opened, ContainerE
     let mut reader = symphonia::default::get_probe()
         .probe(hint, stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|e| ContainerError::Unknown(e.to_string()))?;
-    let DecodableTrack { id: track, codec, length_secs, promised_secs } = decodable_track(reader.as_ref())?;
+    let DecodableTrack { id: track, codec, mut length_secs, mut promised_secs } = decodable_track(reader.as_ref())?;
+    if length_secs.is_none() {
+        // Matroska tells the length of the whole alone, which is that of the longest track.
+        length_secs = media_secs(reader.as_ref());
+        promised_secs = length_secs.filter(|_| reader.tracks().len() == 1);
+    }
     let first = match next_packet(reader.as_mut(), track) {
         Ok(first) => first,
         // The first part of a chained stream holds nothing.
@@ -345,6 +350,13 @@ fn length_of(track: &Track) -> Option<f64> {
     }
     let rate_hz = track.codec_params.as_ref()?.audio()?.sample_rate?;
     Some(track.num_frames? as f64 / f64::from(rate_hz))
+}
+
+/// Returns the length of all tracks together, in seconds; None where the container does not tell.
+fn media_secs(reader: &dyn FormatReader) -> Option<f64> {
+    let media = reader.media_info();
+    let base = media.time_base?;
+    Some(media.duration?.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()))
 }
 
 /// Returns the length that the header of `track` promises, in seconds; None where the length is an estimate.
