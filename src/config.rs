@@ -18,7 +18,7 @@ mod modes_edit;
 mod modes_file;
 pub mod paths;
 pub mod prefs;
-mod raw_format;
+mod reading;
 pub mod request;
 mod settings_edit;
 mod settings_file;
@@ -44,7 +44,7 @@ pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as
 pub use modes_file::all as all_modes;
 pub use paths::Paths;
 pub use prefs::WindowPrefs;
-pub use raw_format::{RawEncoding, RawFormat};
+pub use reading::{Conversion, RawEncoding, RawFormat, ReadOptions};
 pub use request::{DEFAULT_GAP_SECS, Request, settings_problems};
 pub use trace_args::{TraceOptions, TracePath};
 
@@ -107,8 +107,8 @@ pub enum SourceChoice {
     Files {
         /// Paths of the files.
         paths: Vec<PathBuf>,
-        /// Form of sound without a header; None: each file says itself.
-        raw: Option<RawFormat>,
+        /// How the files are read.
+        reading: ReadOptions,
         /// Silence that is heard after each file, in seconds.
         gap_secs: f64,
         /// Speed at which the files are heard.

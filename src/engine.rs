@@ -7,6 +7,7 @@
 mod capture;
 mod handle;
 mod inference;
+mod keep_awake;
 mod meters;
 mod retry_policy;
 mod speech;
@@ -219,7 +220,7 @@ fn open_source(settings: &Settings) -> Result<CapturedSource> {
             };
             captured_source(settings, Box::new(source), 0.0, SourceTiming::Live)
         }
-        SourceChoice::Files { paths, raw, gap_secs, speed } => at_speed(Box::new(FileSource::open_as(paths, *raw)?), *gap_secs, *speed),
+        SourceChoice::Files { paths, reading, gap_secs, speed } => at_speed(Box::new(FileSource::open_as(paths, *reading)?), *gap_secs, *speed),
         SourceChoice::Stdin { raw, gap_secs, speed } => at_speed(Box::new(FileSource::stdin(*raw)?), *gap_secs, *speed),
     })
 }

@@ -183,8 +183,8 @@ fn what_is_missing_at_the_end_is_said_in_seconds() {
         assert!(!heard.is_empty() && error.message().contains(name) && (said.unwrap() - missing).abs() < 0.15, "{missing:.2} s: {error}");
     }
     // Ogg tells no length, but marks its end.
-    let whole = std::fs::read(audio("speech.ogg")).unwrap();
-    let path = dir.path().join("speech.ogg");
+    let whole = std::fs::read(audio("speech.opus")).unwrap();
+    let path = dir.path().join("speech.opus");
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let (heard, events) = hear(FileSource::open(&[path]).unwrap());
     assert!(!heard.is_empty() && matches!(&events[..], [SourceEvent::Problem(error), SourceEvent::EndOfFile] if error.message().contains("cut off")), "{events:?}");

@@ -210,6 +210,36 @@ fn wav_with_placeholder_lengths_is_read_from_stdin() {
     assert_eq!(events(&output), events(&file));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_not_decoded_is_read_with_ffmpeg_only_where_that_is_asked_for() {
+    let case = Case::new();
+    let recording = case.root.join("-talk.wma");
+    fs::copy("tests/golden/audio/speech.wma", &recording).unwrap();
+    // A program in the place of ffmpeg: it writes down what it is asked, and answers with a sound.
+    let (bin, nothing) = (case.root.join("bin"), case.root.join("empty"));
+    fs::create_dir_all(&bin).unwrap();
+    fs::create_dir_all(&nothing).unwrap();
+    let script = format!("#!/bin/sh\necho \"$@\" >> \"$0.log\"\nexec /bin/cat '{}'\n", fs::canonicalize(SPEECH).unwrap().display());
+    fs::write(bin.join("ffmpeg"), script).unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(bin.join("ffmpeg")).status().unwrap().success());
+    let listen = |args: &[&str], path: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+        command.args(["listen", "--modes", "dialog", "--format", "jsonl"]).args(args).arg("--").arg("-talk.wma");
+        command.env("HEARKEN_HOME", case.root.join("home")).env("PATH", path).current_dir(&case.root).output().unwrap()
+    };
+    refused(&listen(&[], &bin), &["-talk.wma", "Windows Media", "ffmpeg"], "not asked for");
+    assert!(!bin.join("ffmpeg.log").exists());
+    refused(&listen(&["--ffmpeg"], &nothing), &["-talk.wma", "not installed"], "not installed");
+    let output = listen(&["--ffmpeg"], &bin);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = case.run(&["listen", "--modes", "dialog", "--format", "jsonl", SPEECH], b"");
+    let events = |o: &Output| String::from_utf8(o.stdout.clone()).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(events(&output), events(&file));
+    let asked = fs::read_to_string(bin.join("ffmpeg.log")).unwrap();
+    assert!(asked.contains("-i file:/") && asked.contains("-protocol_whitelist file,pipe"), "{asked}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_reported_and_a_closed_pipe_is_a_success() {

@@ -275,3 +275,26 @@ fn damaged_audio_and_unusable_folders_are_refused_in_one_line() {
         assert!(listing.status.success() && text(&listing.stdout).contains("starter"), "{}", text(&listing.stderr));
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn machine_is_kept_awake_while_a_file_is_heard_and_not_for_a_short_one() {
+    let hearken = Hearken::new();
+    // A program in the place of logind's: it writes down what it is asked, and runs as long as its input is open.
+    let script = "#!/bin/sh\necho \"$$ $@\" > \"$0.log\"\nexec /bin/cat\n";
+    let inhibitor = hearken.write("bin/systemd-inhibit", script);
+    assert!(Command::new("chmod").args(["+x", &inhibitor]).status().expect("chmod runs").success());
+    let bin = Path::new(&inhibitor).parent().expect("a folder");
+    let listen = |options: &[&str]| {
+        let mut command = hearken.command(&[&["listen", "--modes", "dialog"], options, &[&golden_wav()]].concat());
+        command.env("PATH", bin).output().expect("the program starts")
+    };
+    assert_eq!(listen(&[]).status.code(), Some(0));
+    let log = bin.join("systemd-inhibit.log");
+    assert!(!log.exists(), "a file that is over in a moment");
+    assert_eq!(listen(&["--realtime"]).status.code(), Some(0));
+    let asked = std::fs::read_to_string(log).expect("logind was asked");
+    let (pid, options) = asked.split_once(' ').expect("its number and options");
+    assert!(options.contains("--what=sleep:idle") && options.contains("--mode=block"), "{options}");
+    assert!(!Path::new("/proc").join(pid).exists(), "it ends with the file");
+}

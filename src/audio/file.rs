@@ -6,9 +6,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::decode::{Decoder, Reopening};
+use super::ffmpeg::FfmpegOutput;
 use super::{Source, SourceEvent};
-use crate::config::RawFormat;
-use crate::error::{Error, ErrorKind, Result};
+use crate::config::{Conversion, RawFormat, ReadOptions};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// What messages call standard input.
 const STDIN: &str = "stdin";
@@ -20,8 +21,8 @@ pub struct FileSource {
     waiting: VecDeque<Recording>,
     /// Decoder of the recording being read; None between recordings.
     open: Option<Decoder>,
-    /// Form of sound without a header; None: each file says itself.
-    raw: Option<RawFormat>,
+    /// How the recordings are read.
+    reading: ReadOptions,
     /// Names of all recordings, separated by commas.
     name: String,
     /// Length of all recordings together, in seconds; None where one of them does not tell.
@@ -43,20 +44,20 @@ impl FileSource {
     /// # Errors
     /// [`ErrorKind::AudioFile`], naming the file, when a file is missing, empty or not audio; also when `paths` is empty.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
-        Self::open_as(paths, None)
+        Self::open_as(paths, ReadOptions::default())
     }
 
-    /// Creates a source for the files `paths` as [`Self::open`] does; with `raw`, they are sound without a header of this form.
+    /// Creates a source for the files `paths`, as [`Self::open`] does, which are read as `reading` says.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_as(paths: &[PathBuf], raw: Option<RawFormat>) -> Result<Self> {
+    pub fn open_as(paths: &[PathBuf], reading: ReadOptions) -> Result<Self> {
         if paths.is_empty() {
             return Err(Error::new(ErrorKind::AudioFile, "the list of files is empty"));
         }
         let (mut waiting, mut lengths) = (VecDeque::with_capacity(paths.len()), Vec::with_capacity(paths.len()));
         for path in paths {
-            let (decoder, reopening) = Decoder::open(path, raw)?;
+            let (decoder, reopening) = open_file(path, reading)?;
             lengths.push(decoder.length_secs());
             waiting.push_back(match reopening {
                 Reopening::Possible => Recording::File(path.clone()),
@@ -64,7 +65,7 @@ impl FileSource {
             });
         }
         let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
-        Ok(Self { waiting, open: None, raw, name: names.join(", "), length_secs: lengths.into_iter().sum() })
+        Ok(Self { waiting, open: None, reading, name: names.join(", "), length_secs: lengths.into_iter().sum() })
     }
 
     /// Creates a source for standard input, a pipe or a file; with `raw`, it is sound without a header of this form.
@@ -89,7 +90,19 @@ impl FileSource {
 
     fn of_decoder(decoder: Decoder, name: &str) -> Self {
         let length_secs = decoder.length_secs();
-        Self { waiting: [Recording::Stream(Box::new(decoder))].into(), open: None, raw: None, name: name.to_owned(), length_secs }
+        let waiting = [Recording::Stream(Box::new(decoder))].into();
+        Self { waiting, open: None, reading: ReadOptions::default(), name: name.to_owned(), length_secs }
+    }
+}
+
+/// Opens the file at `path`; with ffmpeg, where that is allowed and Hearken cannot decode the file.
+fn open_file(path: &Path, reading: ReadOptions) -> Result<(Decoder, Reopening)> {
+    match Decoder::open(path, reading.raw) {
+        Err(error) if error.remedy() == Some(Remedy::ConvertAudio) && reading.conversion == Conversion::Ffmpeg => {
+            let name = path.display().to_string();
+            Ok((Decoder::of_stream(FfmpegOutput::start(path)?, &name, None)?, Reopening::Possible))
+        }
+        opened => opened,
     }
 }
 
@@ -110,7 +123,7 @@ impl Source for FileSource {
             None => match self.waiting.pop_front() {
                 None => return Ok(SourceEvent::End),
                 Some(Recording::Stream(decoder)) => self.open.insert(*decoder),
-                Some(Recording::File(path)) => match Decoder::open(&path, self.raw) {
+                Some(Recording::File(path)) => match open_file(&path, self.reading) {
                     Ok((decoder, _)) => self.open.insert(decoder),
                     // The file has changed since it was checked.
                     Err(error) => return Ok(SourceEvent::Problem(error)),

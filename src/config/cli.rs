@@ -117,6 +117,9 @@ pub(super) struct ListenArgs {
     /// The files or stdin are sound without a header: encoding, sample rate in Hz, channels, such as s16le,16000,1
     #[arg(long, value_name = "FORM", value_parser = RawFormat::parse, requires = "files")]
     pub(super) raw: Option<RawFormat>,
+    /// Read with ffmpeg, if it is installed, what Hearken cannot read itself
+    #[arg(long, requires = "files", conflicts_with = "raw")]
+    pub(super) ffmpeg: bool,
     /// Silence after each file or stdin, in seconds [default: 1.0]
     #[arg(long, value_name = "S", value_parser = values::gap_secs, allow_negative_numbers = true)]
     pub(super) gap_secs: Option<f64>,

@@ -17,7 +17,7 @@ use super::settings_file::{self, FileSettings, NamedMode};
 use super::trace_args::TraceOptions;
 use super::values::{Eagerness, arguments_error, refuse_to_overwrite};
 use super::{
-    ComputeDevice, EventOptions, FileSpeed, HistoryPrefs, Paths, SamplingChoice, Settings, SourceChoice, StartState, WindowPrefs,
+    ComputeDevice, Conversion, EventOptions, FileSpeed, HistoryPrefs, Paths, ReadOptions, SamplingChoice, Settings, SourceChoice, StartState, WindowPrefs,
     modes_file,
 };
 use crate::error::{Error, ErrorKind, Remedy, Result};
@@ -158,7 +158,9 @@ fn source(typed: &ListenArgs, file: &FileSettings) -> Result<SourceChoice> {
         }
         return Ok(SourceChoice::Stdin { raw: typed.raw, gap_secs, speed });
     }
-    Ok(SourceChoice::Files { paths: expand_file_lists(&typed.files)?, raw: typed.raw, gap_secs, speed })
+    let conversion = if typed.ffmpeg { Conversion::Ffmpeg } else { Conversion::Never };
+    let reading = ReadOptions { raw: typed.raw, conversion };
+    Ok(SourceChoice::Files { paths: expand_file_lists(&typed.files)?, reading, gap_secs, speed })
 }
 
 /// The settings of a session that depend on its command: on `listen` and the files given, or on the window.

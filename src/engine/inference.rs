@@ -23,6 +23,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::capture::chunk_queue::ChunkReceiver;
 use super::capture::{CaptureCommand, Captured};
+use super::keep_awake::{KeepAwake, Work};
 use super::meters::{BusyMark, Flag, Meters};
 use super::retry_policy::RetryPolicy;
 use super::speech::SpeechHandle;
@@ -116,6 +117,7 @@ pub(super) struct InferenceThread {
     /// Number of chunks heard so far.
     chunks: u64,
     recordings: Recordings,
+    keep_awake: KeepAwake,
     /// Instruction clip that is being recorded, if any.
     clip: ClipRecording,
     speech: ReplySpeech,
@@ -177,6 +179,7 @@ impl InferenceThread {
             next_chunk: ChunkIdx(0),
             chunks: 0,
             recordings,
+            keep_awake: KeepAwake::Idle,
             clip: ClipRecording::default(),
             speech: ReplySpeech::new(speech),
             speech_watch: SpeechWatch::default(),
@@ -449,7 +452,11 @@ impl InferenceThread {
         (self.session.backlog() + self.channels.captured.chunks()) as f32 * CHUNK_SECS as f32
     }
 
-    fn update_meters(&self) {
+    fn update_meters(&mut self) {
+        let file = self.timing != SourceTiming::Live && self.phase != Phase::Ended;
+        let work = if file || self.recordings.is_on() && !self.meters.read().paused { Work::Unfinished } else { Work::None };
+        self.keep_awake.update(work);
+        if self.keep_awake.is_on() { self.meters.raise(Flag::KeptAwake) } else { self.meters.lower(Flag::KeptAwake) }
         self.meters.show_lag(self.lag_secs());
         let meters = &self.meters;
         if self.recordings.is_on() {

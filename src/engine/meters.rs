@@ -61,6 +61,8 @@ pub struct Readings {
     pub loading: bool,
     /// True while an instruction clip is being recorded.
     pub recording_clip: bool,
+    /// True while the machine is kept awake until the end of a file or a recording.
+    pub kept_awake: bool,
     /// True while the session is being recorded (`Settings::save_audio`, `Command::RecordTo`).
     pub recording: bool,
 }
@@ -81,6 +83,8 @@ pub(crate) enum Flag {
     Clip = 128,
     /// The session is being recorded.
     Recording = 16,
+    /// The machine is kept awake.
+    KeptAwake = 32,
 }
 
 impl Default for Meters {
@@ -121,6 +125,7 @@ impl Meters {
             replying: is(Flag::Replying),
             loading: is(Flag::Loading),
             recording_clip: is(Flag::Clip),
+            kept_awake: is(Flag::KeptAwake),
             recording: is(Flag::Recording),
         }
     }

@@ -15,7 +15,9 @@ use super::icons::{self, Icon};
 use super::messages::{Fix, Lasts, Level, Message, Topic};
 use super::strings::{fill, fill_all};
 use super::theme::{self, Palette};
+use crate::audio::ffmpeg;
 use crate::config::modes::{DIALOG, TRANSCRIBE};
+use crate::error::Remedy;
 
 /// Opacity of the veil over the window while a file is held above it, and distance of its edge from that of the window, in points.
 const VEIL: f32 = 0.9;
@@ -31,6 +33,8 @@ pub(super) enum FileAction {
     Hear(Vec<PathBuf>),
     /// Say that the desktop has no file dialog.
     TellNoDialog,
+    /// Read the file of this number, which Hearken could not, with ffmpeg.
+    ReadWithFfmpeg(usize),
     /// Show the transcript of the file of this number.
     Open(usize),
     /// Open the export dialog for the transcript of this file.
@@ -74,6 +78,10 @@ impl HearkenApp {
             FileAction::Open(number) => {
                 self.open(Dialog::File, ctx);
                 self.file_sheet.open_at(number);
+            }
+            FileAction::ReadWithFfmpeg(number) => {
+                self.sheet_waits_for = Some(last_file(&self.session.files.view()));
+                self.session.files.read_with_ffmpeg(number);
             }
             FileAction::Export(file) => self.export = Some(ExportDialog::new(ExportSource::File(file))),
             FileAction::Stop => self.session.files.stop(),
@@ -128,7 +136,10 @@ impl HearkenApp {
         let (s, topic) = (self.s, Topic::AudioFile(end.number));
         let reason = end.problem.as_ref().map(|problem| s.reason(without_path(problem.message(), &end.name), problem.remedy()));
         let Some(secs) = end.heard_secs else {
-            return self.messages.show(Message::warning(topic, fill(s.files.fails, &end.name), reason.unwrap_or_default()));
+            let convertible = end.problem.as_ref().is_some_and(|problem| problem.remedy() == Some(Remedy::ConvertAudio));
+            let fixes: &[Fix] = if convertible && ffmpeg::is_installed() { &[Fix::ReadWithFfmpeg(end.number)] } else { &[] };
+            let message = Message::warning(topic, fill(s.files.fails, &end.name), reason.unwrap_or_default());
+            return self.messages.show(message.with_fixes(fixes));
         };
         let title = fill_all(s.files.heard, &[&end.name, &s.length(secs)]);
         let message = Message::warning(topic, title, reason.clone().unwrap_or_default()).with_fixes(&[Fix::OpenFile(end.number)]);

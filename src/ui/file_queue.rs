@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::event_thread::SessionData;
 use super::file_session::{FileSession, QueuedFile};
 use crate::config::{HistoryPrefs, Settings};
 use crate::engine::EngineHandle;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::supervise::{self, lock};
 
-/// Number of files whose transcripts stay in memory; the history has more.
+/// Number of files whose transcripts stay in memory; the history has more. As many refused files can be tried again.
 const MAX_HEARD: usize = 8;
 /// Interval at which the thread of the queue looks for the end of a file, and for that of Hearken.
 const POLL: Duration = Duration::from_millis(20);
@@ -69,6 +69,8 @@ struct Files {
     heard: Vec<Arc<FileSession>>,
     /// Ends that the window has not taken yet, oldest first.
     ends: Vec<FileEnd>,
+    /// Files that could not be read, oldest first, at most [`MAX_HEARD`].
+    refused: VecDeque<QueuedFile>,
     /// Number of the file that was added last.
     added: usize,
     /// True if the file that is being opened is to end at once.
@@ -123,6 +125,23 @@ impl FileQueue {
             let file = QueuedFile::new(files.added, path, settings);
             files.waiting.push_back(file);
         }
+        self.work(files);
+    }
+
+    /// Adds the file of this number, which could not be read, once more, to be read with ffmpeg.
+    pub(super) fn read_with_ffmpeg(&self, number: usize) {
+        let mut files = lock(&self.0.files);
+        if let Some(at) = files.refused.iter().position(|file| file.number == number)
+            && let Some(mut file) = files.refused.remove(at)
+        {
+            file.allow_ffmpeg();
+            files.waiting.push_back(file);
+            self.work(files);
+        }
+    }
+
+    /// Starts the thread of the queue unless it runs.
+    fn work(&self, mut files: MutexGuard<'_, Files>) {
         if self.0.works.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -201,6 +220,12 @@ impl QueueShared {
             {
                 let mut files = lock(&self.files);
                 (files.opening, files.skips_opening) = (None, false);
+                if end.problem.as_ref().is_some_and(|problem| problem.remedy() == Some(Remedy::ConvertAudio)) {
+                    if files.refused.len() >= MAX_HEARD {
+                        files.refused.pop_front();
+                    }
+                    files.refused.push_back(file);
+                }
                 files.ends.push(end);
             }
             self.live.repaint();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::event_thread::{self, SessionData};
-use crate::config::{DEFAULT_GAP_SECS, EventOptions, FileSpeed, HistoryPrefs, Settings, SourceChoice, StartState};
+use crate::config::{Conversion, DEFAULT_GAP_SECS, EventOptions, FileSpeed, HistoryPrefs, ReadOptions, Settings, SourceChoice, StartState};
 use crate::engine::{EngineHandle, Meters};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{HistoryHandle, HistoryState};
@@ -32,11 +32,18 @@ impl QueuedFile {
     /// Returns the file at `path`, to be heard with the settings of the live session and the modes that are on in them.
     pub(super) fn new(number: usize, path: PathBuf, live: &Settings) -> Self {
         let name = name_of(&path);
-        let source = SourceChoice::Files { paths: vec![path], raw: None, gap_secs: DEFAULT_GAP_SECS, speed: FileSpeed::Unthrottled };
+        let source = SourceChoice::Files { paths: vec![path], reading: ReadOptions::default(), gap_secs: DEFAULT_GAP_SECS, speed: FileSpeed::Unthrottled };
         // The quiet gate saves power in rooms; a file is heard whole, as by `hearken listen`.
         let settings =
             Settings { source, start: StartState::Listening, gate: false, save_audio: None, event_options: EVENTS, ..live.clone() };
         Self { number, name, settings }
+    }
+
+    /// Lets ffmpeg read the file if Hearken cannot.
+    pub(super) fn allow_ffmpeg(&mut self) {
+        if let SourceChoice::Files { reading, .. } = &mut self.settings.source {
+            reading.conversion = Conversion::Ffmpeg;
+        }
     }
 }
 

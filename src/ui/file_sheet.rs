@@ -133,6 +133,7 @@ impl FileSheet {
             (true, true) => s.files.stopped,
             (true, false) => s.files.whole,
             (false, _) if still => s.files.live_first,
+            (false, _) if file.meters.read().kept_awake => s.files.kept_awake,
             (false, _) => "",
         };
         spread(

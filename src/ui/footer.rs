@@ -55,7 +55,10 @@ fn faults_ui(ui: &mut Ui, data: &FrameData<'_>, advice: LevelAdvice) {
         advice_ui(ui, s, advice);
     }
     if data.readings.recording {
-        ui.label(RichText::new(format!("• {}", s.recording)).color(p.fault).small());
+        let label = ui.label(RichText::new(format!("• {}", s.recording)).color(p.fault).small());
+        if data.readings.kept_awake {
+            label.on_hover_text(s.files.kept_awake);
+        }
     }
     let Some(notice) = data.transcript.notices.iter().rev().find(|notice| is_shown(data, notice)) else { return };
     let text = format!("{}  {}", data.time(notice.at), s.notice(&notice.kind));

@@ -102,6 +102,8 @@ pub(super) enum Fix {
     UseDownloaded,
     /// Shows the transcript of the audio file of this number.
     OpenFile(usize),
+    /// Reads the audio file of this number with ffmpeg.
+    ReadWithFfmpeg(usize),
 }
 
 impl Fix {
@@ -119,6 +121,7 @@ impl Fix {
             Self::ShowExport => s.show_in_folder,
             Self::UseDownloaded => s.models_page.use_now,
             Self::OpenFile(_) => s.files.open,
+            Self::ReadWithFfmpeg(_) => s.files.use_ffmpeg,
         };
         label.to_owned()
     }
@@ -136,6 +139,7 @@ impl Fix {
             Self::ShowExport => Action::ShowExport,
             Self::UseDownloaded => Action::UseDownloaded,
             Self::OpenFile(number) => Action::Files(FileAction::Open(number)),
+            Self::ReadWithFfmpeg(number) => Action::Files(FileAction::ReadWithFfmpeg(number)),
         }
     }
 

@@ -167,6 +167,7 @@ fn refusal(head: &[u8], why: ContainerError) -> Refusal {
             Some(Content::Sound(name)) => Refusal::Form(format!("it is {name}")),
             Some(Content::Other(name)) => Refusal::NotSound(format!("it is {name}, not a recording")),
             None if head.get(4..8) == Some(b"ftyp") => Refusal::NotSound(format!("its index is missing or damaged: it was cut off, or its recorder was ended ({why})")),
+            None if why.contains("end of file") => Refusal::NotSound("it is cut off before its sound begins, or damaged".to_owned()),
             None => Refusal::Form(format!("its form is not known ({why})")),
         },
     }

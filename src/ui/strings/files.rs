@@ -4,8 +4,8 @@ strings! {
     /// All text on audio files that are heard, in one language.
     FileStrings;
     title, listen, listen_hint, listen_key, drop_here, drop_clip, audio, heard_of, stop, stop_hint, next, next_hint, export, export_hint,
-    one_waits, many_wait, live_first, stopped, whole, chosen, no_words_yet, no_words, unsaved, unsaved_failing, heard, open,
-    fails, dialog_missing, welcome_first, progress_hint,
+    one_waits, many_wait, live_first, kept_awake, stopped, whole, chosen, no_words_yet, no_words, unsaved, unsaved_failing, heard, open,
+    fails, dialog_missing, welcome_first, progress_hint, use_ffmpeg,
 }
 
 /// The table in English.
@@ -27,6 +27,7 @@ pub(super) static ENGLISH: FileStrings = FileStrings {
     one_waits: "1 more waits: {}",
     many_wait: "{} more wait, next {}",
     live_first: "Waiting: the microphone comes first",
+    kept_awake: "The computer stays awake",
     stopped: "stopped",
     whole: "heard to the end",
     chosen: "Recording that is shown",
@@ -37,6 +38,7 @@ pub(super) static ENGLISH: FileStrings = FileStrings {
     heard: "{}: {} heard",
     open: "Open",
     fails: "Can't listen to “{}”",
+    use_ffmpeg: "Read with ffmpeg",
     dialog_missing: "This desktop has no file dialog. Drop the recording on this window.",
     welcome_first: "Choose “Start listening” or “Not now” first, then drop the recording again.",
     progress_hint: "Show the recording that is being heard",
@@ -61,6 +63,7 @@ pub(super) static CHINESE: FileStrings = FileStrings {
     one_waits: "还有 1 个等待：{}",
     many_wait: "还有 {} 个等待，下一个是 {}",
     live_first: "正在等待：麦克风优先",
+    kept_awake: "电脑保持唤醒",
     stopped: "已停止",
     whole: "已听完",
     chosen: "显示的录音",
@@ -71,6 +74,7 @@ pub(super) static CHINESE: FileStrings = FileStrings {
     heard: "{}：已听 {}",
     open: "打开",
     fails: "无法收听“{}”",
+    use_ffmpeg: "用 ffmpeg 读取",
     dialog_missing: "此桌面没有文件对话框。请把录音拖到此窗口。",
     welcome_first: "请先选择“开始聆听”或“暂时不要”，然后再拖入录音。",
     progress_hint: "显示正在收听的录音",

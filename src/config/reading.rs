@@ -1,4 +1,24 @@
-//! The form of sound without a header, as `--raw` names it: encoding, sample rate, channels.
+//! How recordings are read that do not say themselves what they are: the form of sound without a header, as `--raw` names it, and
+//! whether another program may convert what is not decoded.
+
+/// How recordings are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Form of sound without a header; None: each recording says itself.
+    pub raw: Option<RawFormat>,
+    /// What becomes of a recording that is not decoded.
+    pub conversion: Conversion,
+}
+
+/// What becomes of a recording that Hearken does not decode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conversion {
+    /// It is refused.
+    #[default]
+    Never,
+    /// ffmpeg decodes it.
+    Ffmpeg,
+}
 
 /// The form of sound that lies in a file or stream without a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
