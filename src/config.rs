@@ -28,6 +28,8 @@ mod values;
 
 use std::path::PathBuf;
 
+use crate::error::Result;
+use crate::files::{Existing, already_exists, exists};
 use crate::protocol::{DeviceChoice, ModelChoice, VoiceSettings};
 
 pub use bench_args::{BenchOptions, BenchSubject, BenchTask, Scenario};
@@ -78,6 +80,8 @@ pub struct Settings {
     pub sampling: SamplingChoice,
     /// 32-bit float WAV file to which exactly the samples that the model hears are written; None: no file.
     pub save_audio: Option<PathBuf>,
+    /// Treatment of a file that exists at `save_audio`.
+    pub existing_audio: Existing,
     /// Choice of the optional events that the engine sends.
     pub event_options: EventOptions,
     /// Context window, overload and quiet-gate settings, for a session that runs for hours.
@@ -86,6 +90,19 @@ pub struct Settings {
     pub hidden: bool,
     /// Folders of settings, cache and history.
     pub paths: Paths,
+}
+
+impl Settings {
+    /// Checks that the recording of the session replaces no file unasked.
+    ///
+    /// # Errors
+    /// `Arguments` when the file of `save_audio` exists and is to be kept.
+    pub fn check_recording(&self) -> Result<()> {
+        match &self.save_audio {
+            Some(path) if self.existing_audio == Existing::Kept && exists(path) => Err(already_exists(path)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The state that a session starts in.

@@ -9,6 +9,7 @@
 //! queries. Neither ever blocks. A command opens the [`Store`] itself.
 
 mod commands;
+mod deletion;
 mod documents;
 mod folding;
 mod handle;
@@ -24,6 +25,7 @@ mod tests;
 mod writer;
 
 pub use commands::run;
+pub use deletion::Deleted;
 pub use documents::{document_of, session_title};
 pub use folding::places_of;
 pub use handle::{EventSink, HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryState, HistoryStatus, is_stored};

@@ -51,14 +51,18 @@ pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<LocalModel> {
     find_with(choice, paths, &HubSettings::from_environment())
 }
 
-/// Returns the folders that the built-in model may be unpacked into, the preferred one first: also memory, where no disk takes it.
-fn starter_places(paths: &Paths) -> Vec<PathBuf> {
-    let mut places = vec![paths.cache.join("models"), std::env::temp_dir().join("hearken")];
+/// Unpacks the built-in model unless it is there, and returns its folder: in the cache folder, else in a folder that others may write
+/// too, also in memory, where no disk takes it.
+fn unpack_starter(paths: &Paths) -> Result<PathBuf> {
+    let mut shared = Vec::new();
     if cfg!(target_os = "linux") {
-        places.extend(std::env::var_os("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("hearken")));
-        places.push(PathBuf::from("/dev/shm/hearken"));
+        shared.extend(std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from));
     }
-    places
+    shared.push(std::env::temp_dir());
+    if cfg!(target_os = "linux") {
+        shared.push(PathBuf::from("/dev/shm"));
+    }
+    starter::unpack(&paths.cache.join("models"), &shared)
 }
 
 /// Finds the model `choice` on this machine, with the Hugging Face cache that `settings` name. Unpacks the built-in model if needed; never
@@ -69,7 +73,7 @@ fn starter_places(paths: &Paths) -> Vec<PathBuf> {
 pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<LocalModel> {
     if *choice == ModelChoice::Starter {
         // Without the user's catalogue, which may be damaged.
-        return Ok(LocalModel { folder: starter::unpack(&starter_places(paths))?, name: catalog::STARTER.to_owned() });
+        return Ok(LocalModel { folder: unpack_starter(paths)?, name: catalog::STARTER.to_owned() });
     }
     let Some(entry) = catalog::resolve(choice, paths)? else {
         let ModelChoice::Dir(folder) = choice else {
@@ -79,7 +83,7 @@ pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) ->
         return Ok(LocalModel { folder: folder.clone(), name });
     };
     if entry.name == catalog::STARTER {
-        let folder = starter::unpack(&starter_places(paths))?;
+        let folder = unpack_starter(paths)?;
         return Ok(LocalModel { folder, name: entry.name });
     }
     if let Some(folder) = entry.folder {

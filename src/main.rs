@@ -26,14 +26,15 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Completion> {
     let stdout = if io::stdout().is_terminal() { Stdout::Terminal } else { Stdout::Redirected };
+    let options = cli.window_options();
     match cli.request(&Paths::find()?, stdout)? {
-        Request::Window(settings) => window(*settings)?,
+        Request::Window(settings) => window(*settings, &options)?,
         Request::Listen { settings, format } => return headless::run(engine::start(*settings)?, format, io::stdout(), io::stderr()),
         Request::Devices(format) => headless::print_devices(format, io::stdout())?,
         Request::Trace(options) => trace::run(&options)?,
         Request::Bench(options) => bench::run(&options)?,
         Request::Eval(request) => return eval::run(&request, io::stdout(), io::stderr()),
-        Request::History(request) => history::run(&request, &Paths::find()?, io::stdout(), io::stderr())?,
+        Request::History(request) => return history::run(&request, &Paths::find()?, io::stdout(), io::stderr()),
         Request::Model(request) => return hub::run(&request, &Paths::find()?),
         Request::Doctor(settings) => return doctor::run(&settings, io::stdout()),
     }
@@ -41,17 +42,17 @@ fn run(cli: Cli) -> Result<Completion> {
 }
 
 #[cfg(feature = "window")]
-fn window(settings: Settings) -> Result<()> {
+fn window(settings: Settings, options: &[&str]) -> Result<()> {
     let settings = hearken::ui::starting_settings(settings);
-    let (instance, problems) = hearken::ui::SingleInstance::claim_or_do_without(&settings.paths);
-    match instance {
-        Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone(), &problems), settings, &instance),
-        None => Ok(()), // Another Hearken is running, and its window has come to the front.
-    }
+    let (instance, problems) = hearken::ui::SingleInstance::claim_or_do_without(&settings.paths, options)?;
+    // Without a claim, another Hearken is running, and its window has come to the front.
+    let Some(instance) = instance else { return Ok(()) };
+    settings.check_recording()?;
+    hearken::ui::run(engine::start_patiently(settings.clone(), &problems), settings, &instance)
 }
 
 #[cfg(not(feature = "window"))]
-fn window(_: Settings) -> Result<()> {
+fn window(_: Settings, _: &[&str]) -> Result<()> {
     let why = "this Hearken was built without a window; `hearken listen` needs none";
     Err(hearken::error::Error::new(ErrorKind::Arguments, why))
 }

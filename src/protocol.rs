@@ -48,7 +48,10 @@ pub enum Command {
     GateOn,
     /// Switch the quiet gate off: every chunk reaches the model.
     GateOff,
-    /// Record the audio that the model hears to this WAV file; a recording that an earlier `RecordTo` began is completed first. Does
+    /// Create the file of `--save-audio`, with all that was heard so far, once there is any sound: the window of the session is there.
+    /// A session without a window creates it at its start.
+    RecordSession,
+    /// Record the audio that the model hears to this WAV file, which must not exist; a recording that an earlier `RecordTo` began is completed first. Does
     /// not affect the recording of `--save-audio`.
     RecordTo(PathBuf),
     /// Complete the recording that `RecordTo` began, if any.

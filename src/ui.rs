@@ -60,6 +60,7 @@ mod settings_rows;
 mod settings_sections;
 mod settings_window;
 mod sheet;
+mod signals;
 mod single_instance;
 mod state_mark;
 mod status_bar;
@@ -88,7 +89,7 @@ use crate::audio::DeviceDirection;
 use crate::config::{HistoryPrefs, Settings, WindowPrefs, settings_problems};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::ModelChoice;
+use crate::protocol::{Command, ModelChoice};
 use actions::{Action, Actions};
 use alerts::DoNotDisturb;
 pub use display_loss::starting_settings;
@@ -120,6 +121,7 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) 
     display_loss::guard(&session);
     let prefs = WindowPrefs::read(&settings.paths).0;
     let tray = tray::Tray::start(session_link::SessionLink::of(&session), strings::table(prefs.language));
+    signals::end_at_a_signal(&session, &tray);
     let data = Arc::clone(&session.data);
     instance.listen(move |from| {
         data.show_window();
@@ -236,6 +238,10 @@ impl HearkenApp {
         theme::find_system_font(ctx);
         zoom::start(ctx, prefs.zoom);
         session.data.show_in(ctx);
+        if settings.save_audio.is_some() {
+            // A window that fails to open records nothing.
+            session.engine.send(Command::RecordSession);
+        }
         let s = strings::table(prefs.language);
         let models = models_page::ModelsPage::of(&settings.paths, ctx);
         let resumed = display_loss::ResumeState::from_environment();
@@ -413,7 +419,8 @@ fn request_next_frame(ui: &egui::Ui, data: &FrameData<'_>) {
 }
 
 impl eframe::App for HearkenApp {
-    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        overlay::note_screens(ui.ctx(), frame);
         Self::ui(self, ui);
     }
 

@@ -357,12 +357,12 @@ fn the_reader_answers_in_order_and_reports_failures() {
     }
     assert!(matches!(next(), QueryResult::Sessions(sessions) if sessions.len() == 1 && sessions[0].first == "今天天气很好"));
     assert!(matches!(next(), QueryResult::Found { text, lines } if text == "天气" && lines.len() == 1 && lines[0].at == at(0)));
-    assert!(matches!(next(), QueryResult::Changed));
+    assert!(matches!(next(), QueryResult::Changed { remains: None }));
     assert!(matches!(next(), QueryResult::Opened(opened) if opened.session.name == "weather" && opened.transcript.utterances.len() == 1));
     assert!(matches!(next(), QueryResult::Rendered(text) if text.contains(" --> ") && text.contains("今天天气很好")));
     assert!(matches!(next(), QueryResult::Failed(error) if error.message().contains("there is no session 9")));
     assert!(matches!(next(), QueryResult::Failed(error) if error.message().contains("there is no session 9")));
-    assert!(matches!(next(), QueryResult::Changed));
+    assert!(matches!(next(), QueryResult::Changed { remains: None }));
     assert!(matches!(next(), QueryResult::Sessions(sessions) if sessions.is_empty()));
 }
 

@@ -47,6 +47,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         gate: false,
         sampling: SamplingChoice::GREEDY,
         save_audio: None,
+        existing_audio: hearken::files::Existing::Kept,
         event_options: EventOptions { decisions: true, margins: true, timing: false },
         long_running: hearken::config::LongRunning::default(),
         paths,

@@ -262,7 +262,7 @@ fn window_opens_and_listens_whatever_is_wrong_and_says_it() {
             assert!(texts.iter().any(|shown| shown.contains(text)), "{name}: {texts:?}");
         }
         // Nothing keeps the window from its place.
-        let (instance, errors) = SingleInstance::claim_or_do_without(&settings.paths);
+        let (instance, errors) = SingleInstance::claim_or_do_without(&settings.paths, &[]).unwrap();
         assert!(instance.is_some() && errors.is_empty() != name.starts_with("cache"), "{name}: {errors:?}");
     }
 }

@@ -37,6 +37,45 @@ pub struct Cli {
     pub(super) session: SessionArgs,
 }
 
+impl Cli {
+    /// Returns the names of the options of the window that were typed, in the order of the help.
+    #[must_use]
+    pub fn window_options(&self) -> Vec<&'static str> {
+        let SessionArgs {
+            model,
+            modes,
+            translate_to,
+            gate,
+            save_audio,
+            force,
+            precision,
+            device,
+            threads,
+            eagerness,
+            temperature,
+            top_k,
+            seed,
+        } = &self.session;
+        let typed = [
+            ("--hidden", self.hidden),
+            ("--model", model.is_some()),
+            ("--modes", modes.is_some()),
+            ("--translate-to", translate_to.is_some()),
+            ("--gate", gate.is_some()),
+            ("--save-audio", save_audio.is_some()),
+            ("--force", *force),
+            ("--precision", precision.is_some()),
+            ("--device", device.is_some()),
+            ("--threads", threads.is_some()),
+            ("--eagerness", eagerness.is_some()),
+            ("--temperature", temperature.is_some()),
+            ("--top-k", top_k.is_some()),
+            ("--seed", seed.is_some()),
+        ];
+        typed.into_iter().filter(|(_, is_typed)| *is_typed).map(|(name, _)| name).collect()
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum CliCommand {
     /// Listen without a window: to files in order as one session, to stdin, or to the microphone
@@ -79,6 +118,9 @@ pub(super) struct SessionArgs {
     /// Save exactly the samples that the model hears to this 32-bit float WAV file
     #[arg(long, value_name = "FILE")]
     pub(super) save_audio: Option<PathBuf>,
+    /// Replace the file of --save-audio if it exists
+    #[arg(long, requires = "save_audio")]
+    pub(super) force: bool,
     /// Numeric precision [default: f32; q4 for a model too large for f32; that of the weights if they are quantized only; bf16 on
     /// a GPU]
     #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision)]

@@ -91,6 +91,9 @@ pub enum Deletion {
     Everything,
 }
 
+/// The names of the formats, for messages.
+const FORMS: &str = "txt, md, srt, vtt or jsonl";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum HistoryCommand {
     /// List the sessions, newest first
@@ -128,7 +131,7 @@ pub(super) struct ExportArgs {
     /// Session number, as `hearken history list` prints it; `last` is the newest
     #[arg(value_name = "SESSION", value_parser = session)]
     session: SessionChoice,
-    /// Output format [default: the extension of --out, or txt]
+    /// Output format [default: the extension of --out, or txt without one]
     #[arg(long, value_name = "txt|md|srt|vtt|jsonl", value_parser = form)]
     format: Option<ExportForm>,
     /// Write to this file [default: stdout]
@@ -157,7 +160,7 @@ impl HistoryCommand {
     /// Converts the arguments to a request.
     ///
     /// # Errors
-    /// `Arguments` when the text to search for is empty.
+    /// `Arguments` when the text to search for is empty, or when the extension of `--out` names no format.
     pub(super) fn request(self) -> Result<HistoryRequest> {
         Ok(match self {
             Self::List(typed) => HistoryRequest::List(typed.format()),
@@ -170,8 +173,13 @@ impl HistoryCommand {
                 HistoryRequest::Search(text, typed.report.format())
             }
             Self::Export(typed) => {
-                let by_name = || ExportForm::of(typed.out.as_ref()?);
-                let form = typed.format.or_else(by_name).unwrap_or(ExportForm::Document(DocumentFormat::Text));
+                let form = match (typed.format, &typed.out) {
+                    (Some(form), _) => form,
+                    (None, Some(out)) if out.extension().is_some() => ExportForm::of(out).ok_or_else(|| {
+                        arguments_error(format!("{}: no format has this extension; choose one with --format: {FORMS}", out.display()))
+                    })?,
+                    (None, _) => ExportForm::Document(DocumentFormat::Text),
+                };
                 let existing = if typed.force { Existing::Replaced } else { Existing::Kept };
                 HistoryRequest::Export { session: typed.session, form, out: typed.out, existing }
             }
@@ -196,5 +204,5 @@ fn session(text: &str) -> Result<SessionChoice, String> {
 
 fn form(text: &str) -> Result<ExportForm, String> {
     let known = ExportForm::ALL.into_iter().find(|form| form.extension() == text);
-    known.ok_or_else(|| "expected txt, md, srt, vtt or jsonl".to_owned())
+    known.ok_or_else(|| format!("expected {FORMS}"))
 }

@@ -3,7 +3,7 @@
 //! Refuses combinations that mean nothing. Not responsible for carrying a request out.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bench_args::BenchOptions;
 use super::cli::{Cli, CliCommand, ListenArgs, SessionArgs};
@@ -15,12 +15,13 @@ use super::model_args::ModelRequest;
 use super::modes::{self, DEFAULT_ON, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings, NamedMode};
 use super::trace_args::TraceOptions;
-use super::values::{Eagerness, arguments_error, refuse_to_overwrite};
+use super::values::{Eagerness, arguments_error, refuse_to_overwrite, would_be_overwritten};
 use super::{
     ComputeDevice, Conversion, EventOptions, FileSpeed, HistoryPrefs, Paths, ReadOptions, SamplingChoice, Settings, SourceChoice, StartState, WindowPrefs,
     modes_file,
 };
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::{Existing, is_stdin};
 use crate::protocol::{DeviceChoice, Language, ModelChoice, Speak};
 
 /// A checked request to the program: one command with all its settings.
@@ -134,10 +135,16 @@ fn listen(typed: ListenArgs, paths: &Paths, stdout: Stdout) -> Result<Request> {
         (true, chosen) => chosen,
     };
     let source = source(&typed, &file)?;
-    if let (SourceChoice::Files { paths, .. }, Some(out)) = (&source, &typed.session.save_audio) {
-        refuse_to_overwrite(paths, out, "--save-audio")?;
+    if let Some(out) = &typed.session.save_audio {
+        // A list is among the files that were typed, its members are among those of the source.
+        let listed: &[PathBuf] = if let SourceChoice::Files { paths, .. } = &source { paths } else { &[] };
+        refuse_to_overwrite(typed.files.iter().chain(listed), out, "--save-audio")?;
+        if matches!(source, SourceChoice::Stdin { .. }) && is_stdin(out) {
+            return Err(would_be_overwritten(out, "--save-audio"));
+        }
     }
     let settings = Box::new(session_settings(typed.session, file, Fixed { source, event_options }, paths)?);
+    settings.check_recording()?;
     Ok(Request::Listen { settings, format })
 }
 
@@ -224,6 +231,7 @@ fn combine(mut modes: Vec<Mode>, typed: SessionArgs, file: FileSettings, fixed: 
             seed: typed.seed.or(file.seed).unwrap_or(0),
         },
         save_audio: typed.save_audio,
+        existing_audio: if typed.force { Existing::Replaced } else { Existing::Kept },
         event_options: fixed.event_options,
         long_running: file.long_running,
         hidden: false,

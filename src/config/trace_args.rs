@@ -7,6 +7,7 @@ use clap::Args;
 use super::file_list::expand_file_lists;
 use super::values::{self, arguments_error, refuse_to_overwrite};
 use crate::error::Result;
+use crate::files::{already_exists, exists};
 use crate::protocol::ModelChoice;
 
 /// The options of `hearken trace`.
@@ -45,22 +46,31 @@ pub(super) struct TraceArgs {
     /// Write the tensors to this file, and a .json with the prefix and the replies beside it
     #[arg(long, value_name = "OUT.safetensors")]
     out: PathBuf,
+    /// Replace the files of --out if they exist
+    #[arg(long)]
+    force: bool,
 }
 
 impl TraceArgs {
     /// Checks the arguments and converts them to options.
     ///
     /// # Errors
-    /// When a file is `-`, missing or would be overwritten, or `--out` does not end in `.safetensors`.
+    /// When a file is `-`, missing or would be overwritten, when a file of `--out` exists and is kept, or `--out` does not end in `.safetensors`.
     pub(super) fn options(self) -> Result<TraceOptions> {
         if self.files.iter().any(|path| path == Path::new("-")) {
             return Err(arguments_error("trace reads files; `-` (stdin) is for `hearken listen`"));
         }
         let files = expand_file_lists(&self.files)?;
-        refuse_to_overwrite(&files, &self.out, "--out")?;
+        refuse_to_overwrite(files.iter().chain(&self.files), &self.out, "--out")?;
         if self.out.extension().is_none_or(|extension| extension != "safetensors") {
             let why = format!("--out {}: the name must end in .safetensors; a .json is written beside it", self.out.display());
             return Err(arguments_error(why));
+        }
+        let written = [self.out.clone(), self.out.with_extension("json")];
+        refuse_to_overwrite(files.iter().chain(&self.files), &written[1], "--out")?;
+        match written.iter().find(|path| !self.force && exists(path)) {
+            Some(path) => return Err(already_exists(path)),
+            None => {}
         }
         Ok(TraceOptions { files, model: self.model, path: self.path, out: self.out })
     }

@@ -2,12 +2,12 @@
 //!
 //! A reader returns the value, or a phrase that says what is expected; the caller adds where the value stood.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::long_running::{ContextPolicy, Sensitivity};
 use super::{ComputeDevice, Precision};
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::is_same_file;
 use crate::protocol::{Language, ModelChoice};
 
 /// The longest silence after a file, in seconds: a day. Anything longer is a typing error.
@@ -162,16 +162,24 @@ pub(super) fn one_eagerness(text: &str) -> ParseResult<f32> {
     bias(text).map_err(|()| expected_eagerness())
 }
 
-/// Reads eagerness as `B` (all modes), `mode=B,mode=B`, or a mixture; the order is kept. Does not check that the modes exist.
+/// Reads eagerness as `B` (all modes), `mode=B,mode=B`, or a mixture; the order is kept. A mode that is named
+/// twice is an error. Does not check that the modes exist.
 pub(super) fn eagerness(text: &str) -> ParseResult<Vec<Eagerness>> {
     let read = |value| bias(value).map_err(|()| format!("{}, or mode=number,…", expected_eagerness()));
-    text.split(',')
+    let all: Vec<Eagerness> = text
+        .split(',')
         .map(|part| match part.split_once('=') {
             None => Ok((None, read(part)?)),
             Some((mode, value)) if !mode.trim().is_empty() => Ok((Some(mode.trim().to_owned()), read(value)?)),
             Some(_) => Err("expected the name of a mode before `=`".to_owned()),
         })
-        .collect()
+        .collect::<ParseResult<_>>()?;
+    let twice = all.iter().enumerate().find(|(at, (mode, _))| all[..*at].iter().any(|(before, _)| before == mode));
+    match twice {
+        Some((_, (Some(mode), _))) => Err(format!("expected one number for {mode}")),
+        Some((_, (None, _))) => Err("expected one number for all modes".to_owned()),
+        None => Ok(all),
+    }
 }
 
 fn bias(text: &str) -> Result<f32, ()> {
@@ -207,15 +215,15 @@ pub(super) fn arguments_error(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Arguments, message).with_remedy(Remedy::CheckCommandLine)
 }
 
-/// Returns an error that names `option` if the output file `out` is one of the files `inputs`, which writing would destroy.
-pub(super) fn refuse_to_overwrite(inputs: &[PathBuf], out: &Path, option: &str) -> Result<()> {
-    let Ok(out_is) = fs::canonicalize(out) else { return Ok(()) };
-    match inputs.iter().find(|input| fs::canonicalize(input).is_ok_and(|input_is| input_is == out_is)) {
-        Some(_) => {
-            Err(arguments_error(format!("{option} {}: this is one of the files to listen to and would be overwritten", out.display())))
-        }
-        None => Ok(()),
-    }
+/// Returns an error that names `option` if the output file `out` is one of the files `inputs` under any name, which writing would
+/// destroy.
+pub(super) fn refuse_to_overwrite<'a>(inputs: impl IntoIterator<Item = &'a PathBuf>, out: &Path, option: &str) -> Result<()> {
+    if inputs.into_iter().any(|input| is_same_file(input, out)) { Err(would_be_overwritten(out, option)) } else { Ok(()) }
+}
+
+/// Returns the error about the output file `out` of `option`, which is also heard.
+pub(super) fn would_be_overwritten(out: &Path, option: &str) -> Error {
+    arguments_error(format!("{option} {}: this is one of the files to listen to and would be overwritten", out.display()))
 }
 
 #[cfg(test)]
@@ -239,6 +247,8 @@ mod tests {
     fn eagerness_is_one_number_or_a_number_for_each_mode() {
         assert_eq!(eagerness("-1.5"), Ok(vec![(None, -1.5)]));
         assert_eq!(eagerness("dialog=2, sounds=-1"), Ok(vec![(Some("dialog".to_owned()), 2.0), (Some("sounds".to_owned()), -1.0)]));
+        assert_eq!(eagerness("1,dialog=2").map(|all| all.len()), Ok(2), "a number for all, and another for one");
+        assert!(eagerness("dialog=1,dialog=2").is_err_and(|why| why.contains("dialog")) && eagerness("1,2").is_err());
         assert!(eagerness("=2").is_err());
         assert!(eagerness("dialog=").is_err());
     }

@@ -54,7 +54,7 @@ use workers::WorkerResult;
 pub(super) use commands::find_mode;
 use commands::panel_of;
 pub(super) use load::modes_in_real_time;
-pub(super) use recordings::Recordings;
+pub(super) use recordings::{Recordings, SessionRecording};
 
 /// The settings, channels and parts that [`InferenceThread::new`] puts together.
 pub(super) struct InferenceParts {

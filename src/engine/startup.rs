@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::inference::{Recordings, find_mode, modes_in_real_time};
+use super::inference::{Recordings, SessionRecording, find_mode, modes_in_real_time};
 use super::meters::Meters;
 use crate::audio::wav_file::WavFileWriter;
 use crate::config::{ComputeDevice, Settings};
@@ -20,7 +20,8 @@ use crate::supervise;
 pub(super) enum OnError {
     /// The session does not start.
     Refuse,
-    /// The session starts without what failed, with the starter in place of a model that failed, and reports the error.
+    /// The session starts without what failed, with the starter in place of a model that failed, and reports the error. Its recording
+    /// waits for `Command::RecordSession`.
     Report,
 }
 
@@ -77,7 +78,7 @@ pub(super) fn prepare_on(settings: Settings, model: Arc<Model>) -> Result<Prepar
     prepare_loaded(settings, loaded, StartReports::default(), OnError::Report)
 }
 
-/// Switches the modes of `settings` on and opens the recording.
+/// Switches the modes of `settings` on and opens the recording; for a window, it waits until the window is there.
 fn prepare_loaded(mut settings: Settings, loaded: LoadedModel, mut reports: StartReports, on_error: OnError) -> Result<Prepared> {
     let LoadedModel { model, mut session, modes_on, gpu_problem } = loaded;
     settings.modes_on = modes_on;
@@ -94,12 +95,11 @@ fn prepare_loaded(mut settings: Settings, loaded: LoadedModel, mut reports: Star
             Err(error) => return Err(error),
         }
     }
-    let recording = match settings.save_audio.as_deref().map(WavFileWriter::create).transpose() {
-        Err(error) if on_error == OnError::Report => {
-            reports.problems.push((Severity::Error, error));
-            None
-        }
-        created => created?,
+    // Last of all: a start that fails leaves no file behind.
+    let recording = match &settings.save_audio {
+        None => SessionRecording::Off,
+        Some(path) if on_error == OnError::Report => SessionRecording::waiting(path.clone(), settings.existing_audio),
+        Some(path) => SessionRecording::On(WavFileWriter::create(path, settings.existing_audio)?),
     };
     Ok(Prepared { settings, model, session, prompts, recordings: Recordings::new(recording), reports, gives_way_to: None })
 }

@@ -51,6 +51,8 @@ pub enum Remedy {
     ChooseOutput,
     /// Allow Hearken to use the microphone: group `audio` on Linux, the privacy settings elsewhere.
     AllowMicrophone,
+    /// Quit the Hearken that is running, or start without options.
+    QuitFirst,
     /// Close the program that holds the device or file.
     CloseThatProgram,
     /// Check that the sound device is plugged in and switched on.
@@ -125,6 +127,7 @@ impl Remedy {
             Self::ChooseOutput => "Plug in a loudspeaker, or choose another output (`hearken devices` lists them).",
             Self::AllowMicrophone if cfg!(target_os = "linux") => "Join the group `audio`, and check that no sandbox forbids it.",
             Self::AllowMicrophone => "Allow Hearken to use the microphone in the system's privacy settings.",
+            Self::QuitFirst => "Quit it first, or use `hearken listen`.",
             Self::CloseThatProgram => "Close that program.",
             Self::CheckDevice => "Check that the device is plugged in and switched on.",
             Self::StartSoundServer => "Start PulseAudio or PipeWire, or check that this machine has a sound card.",

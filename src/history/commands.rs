@@ -1,31 +1,35 @@
 //! `hearken history …`: past sessions on the command line.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::json;
 
+use super::deletion::Deleted;
 use super::documents::{document_of, unknown};
 use super::lines::{lines_of, report_name};
 use super::queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
 use crate::clock::{local_zone, now_ms};
 use crate::config::{Deletion, ExportForm, HistoryRequest, Paths, ReportFormat, SessionChoice};
-use crate::console::print;
+use crate::console::{Completion, print};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::DocumentFormat;
-use crate::files::{Existing, write_document};
+use crate::files::{Existing, already_exists, is_same_file, write_document};
 use crate::time::wall::{date_and_time, utc};
 
 /// Width to which the list of sessions cuts a session's name or first words, in characters.
 const FIRST_COLUMNS: usize = 60;
 
-/// Runs `hearken history`: prints the result to `out`, and messages that are no result ("There is no history yet.") to `notes`.
+/// Runs `hearken history`: prints the result to `out`, and messages that are no result ("There is no history yet.") to `notes`. Returns
+/// `Problems` if a deletion is done and something of it remains on the disk.
 ///
 /// # Errors
 /// When there is no such session, the history cannot be read or written, a file exists already, or `out` cannot be written.
-pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut notes: impl Write) -> Result<()> {
+pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut notes: impl Write) -> Result<Completion> {
     let path = paths.history_file();
+    let mut completion = Completion::Clean;
     let text = match request {
         HistoryRequest::List(format) => list(&path, *format)?,
         HistoryRequest::Show(session, format) => show(&path, *session, *format)?,
@@ -36,6 +40,9 @@ pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut not
             match out {
                 None => text,
                 Some(to) => {
+                    if is_same_file(to, &path) {
+                        return Err(Error::new(ErrorKind::Arguments, format!("--out {}: this is the history itself", to.display())));
+                    }
                     write(to, &text, *existing)?;
                     note(&mut notes, format_args!("{} is written.", to.display()));
                     String::new()
@@ -43,12 +50,16 @@ pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut not
             }
         }
         HistoryRequest::Delete(what) => {
-            let done = delete(&path, what)?;
+            let (done, remains) = delete(&path, what)?;
             note(&mut notes, format_args!("{done}"));
+            if let Some(error) = remains {
+                note(&mut notes, format_args!("hearken: {error}"));
+                completion = Completion::Problems;
+            }
             String::new()
         }
     };
-    print(&mut out, text)
+    print(&mut out, text).map(|()| completion)
 }
 
 /// Prints a line to `notes`; a failure (a closed stderr) is ignored, because it does not concern the result.
@@ -142,33 +153,35 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })
 }
 
-/// Deletes the sessions or the time span `what` and returns a sentence about the result. If one of several sessions is unknown, deletes
-/// none.
+/// Deletes the sessions or the time span `what`. Returns a sentence about the result, and the reason why something of it remains on the
+/// disk, if there is one. If one of several sessions is unknown, deletes none.
 ///
 /// # Errors
 /// When a session is unknown, or the history cannot be written.
-fn delete(path: &Path, what: &Deletion) -> Result<String> {
+fn delete(path: &Path, what: &Deletion) -> Result<(String, Option<Error>)> {
     let store = Store::write(path)?;
     match (what, store) {
         (Deletion::Sessions(sessions), store) => {
             let none = || Error::new(ErrorKind::Arguments, "there is no history yet");
             let mut store = store.ok_or_else(none)?;
-            // All are looked up before the first is deleted.
-            let ids = sessions.iter().map(|session| number(&store, *session)).collect::<Result<Vec<i64>>>()?;
-            for id in &ids {
-                store.delete(*id)?;
-            }
-            Ok(match ids.as_slice() {
-                [id] => format!("Session {id} is deleted."),
-                ids => format!("{} sessions are deleted.", ids.len()),
-            })
+            // All are looked up before the first is deleted; one that is named twice counts once.
+            let ids = sessions.iter().map(|session| number(&store, *session)).collect::<Result<BTreeSet<i64>>>()?;
+            let Deleted { remains, .. } = store.delete_each(&ids)?;
+            let text = match ids.first() {
+                Some(id) if ids.len() == 1 => format!("Session {id} is deleted."),
+                _ => format!("{} sessions are deleted.", ids.len()),
+            };
+            Ok((text, remains))
         }
-        (_, None) => Ok("There is no history yet.".into()),
+        (_, None) => Ok(("There is no history yet.".into(), None)),
         (Deletion::Newest(span), Some(mut store)) => {
-            let touched = store.forget_since(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX))?;
-            Ok(format!("The last {} minutes are deleted; affected sessions: {touched}.", span.as_secs() / 60))
+            let Deleted { sessions, remains } = store.forget_since(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX))?;
+            Ok((format!("The last {} minutes are deleted; affected sessions: {sessions}.", span.as_secs() / 60), remains))
         }
-        (Deletion::Everything, Some(mut store)) => Ok(format!("Everything is deleted; sessions: {}.", store.delete_all()?)),
+        (Deletion::Everything, Some(mut store)) => {
+            let Deleted { sessions, remains } = store.delete_all()?;
+            Ok((format!("Everything is deleted; sessions: {sessions}."), remains))
+        }
     }
 }
 
@@ -198,9 +211,7 @@ fn number(store: &Store, session: SessionChoice) -> Result<i64> {
 /// Writes a document to a file that the user named; an error names `--force` if the file exists and is kept.
 fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
     write_document(to, text.as_bytes(), existing).map_err(|e| match e.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Error::new(ErrorKind::Arguments, format!("{} exists already; choose another name, or replace it with --force", to.display()))
-        }
+        io::ErrorKind::AlreadyExists => already_exists(to),
         _ => Error::cannot_write(to, &e),
     })
 }

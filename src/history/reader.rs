@@ -2,6 +2,7 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::deletion::Deleted;
 use super::documents::{document_of, unknown};
 use super::queries::{SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
@@ -51,7 +52,10 @@ pub enum QueryResult {
     /// The session that was asked for, as a whole.
     Opened(Box<StoredSession>),
     /// A session was renamed or deleted; the list is outdated.
-    Changed,
+    Changed {
+        /// The reason why something of a deleted session remains on the disk; None if nothing does.
+        remains: Option<Error>,
+    },
     /// The session as a document.
     Rendered(String),
     /// The query failed, or there is no such session.
@@ -117,11 +121,11 @@ fn run_query(path: &std::path::Path, query: HistoryQuery) -> Result<QueryResult>
         }
         HistoryQuery::Rename(id, name) => {
             let known = write(id)?.rename(id, &name)?;
-            if known { QueryResult::Changed } else { return Err(unknown(id)) }
+            if known { QueryResult::Changed { remains: None } } else { return Err(unknown(id)) }
         }
         HistoryQuery::Delete(id) => {
-            let known = write(id)?.delete(id)?;
-            if known { QueryResult::Changed } else { return Err(unknown(id)) }
+            let Deleted { sessions, remains } = write(id)?.delete(id)?;
+            if sessions > 0 { QueryResult::Changed { remains } } else { return Err(unknown(id)) }
         }
         HistoryQuery::Render { session, form } => {
             let store = read()?.ok_or_else(|| unknown(session))?;

@@ -16,6 +16,12 @@ pub(super) fn new_name(number: u64) -> String {
     format!("{}-{number}.wav", now_ms())
 }
 
+/// Mends the recordings in `folder` that were cut off ([`wav_file::mend`]), and returns their number. Skips those that cannot be read.
+pub(super) fn mend(folder: &Path) -> usize {
+    let names = names(folder).unwrap_or_default();
+    names.into_iter().filter(|name| wav_file::mend(&folder.join(name)).unwrap_or(false)).count()
+}
+
 /// Deletes the WAV files in `folder` whose names are not among `known`. Stops with an error at the first file that cannot be deleted.
 pub(super) fn sweep(folder: &Path, known: &BTreeSet<String>) -> Result<()> {
     for name in names(folder)? {

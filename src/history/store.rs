@@ -1,14 +1,14 @@
-//! The SQLite database of past sessions: its schema, opening, and all changes. Queries are in [`super::queries`].
+//! The SQLite database of past sessions: its schema, opening, and all changes but deletions ([`super::deletion`]). Queries are in
+//! [`super::queries`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::lines::{HistoryLine, code_of, lines_of};
-use super::recordings;
+use super::lines::{HistoryLine, code_of};
 use super::store_error::StoreError;
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind, Result};
@@ -88,7 +88,8 @@ impl Store {
         Self::open_or_set_aside(path).map_err(|error| error.about(path))
     }
 
-    /// Opens the database at `path` for writing; None if there is no file. Creates and renames nothing.
+    /// Opens the database at `path` for writing; None if there is no file. Creates and renames nothing. On a full disk, which has no room
+    /// for a write-ahead log, opens it for changes in place.
     ///
     /// # Errors
     /// The errors of [`Store::open`], and when the file is damaged.
@@ -96,7 +97,11 @@ impl Store {
         if !file_exists(path)? {
             return Ok(None);
         }
-        Self::opened(path).map(Some).map_err(|error| error.about(path))
+        let opened = Self::opened(path).or_else(|error| {
+            let needs_room = matches!(error, StoreError::Full | StoreError::Io(_));
+            if needs_room { Self::opened_in_place(path) } else { Err(error) }
+        });
+        opened.map(Some).map_err(|error| error.about(path))
     }
 
     /// Opens the database at `path` for reading; None if there is no file or its schema has not been created.
@@ -173,6 +178,36 @@ impl Store {
         Ok(Self { db, path: path.to_owned() })
     }
 
+    /// Opens an existing database of the present version for changes in place ([`Store::work_in_place`]).
+    fn opened_in_place(path: &Path) -> std::result::Result<Self, StoreError> {
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        // Before the first access: then the index of the write-ahead log is in memory, not on the disk.
+        db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        if check_version(&db)? != SCHEMA_VERSION {
+            return Err(StoreError::Full);
+        }
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.pragma_update(None, "secure_delete", true)?;
+        let store = Self { db, path: path.to_owned() };
+        store.work_in_place()?;
+        Ok(store)
+    }
+
+    /// Makes this connection the only one, and lets it change the database in place, with a journal in memory: a change that adds
+    /// nothing then needs no room on the disk, but a power failure in the middle of it damages the file. Stays so until closed.
+    pub(super) fn work_in_place(&self) -> std::result::Result<(), StoreError> {
+        self.db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let mode: String = self.db.query_row("PRAGMA journal_mode = MEMORY", [], |row| row.get(0))?;
+        self.db.pragma_update(None, "temp_store", "MEMORY")?;
+        if mode == "memory" { Ok(()) } else { Err(StoreError::Locked) }
+    }
+
+    /// Returns true after [`Store::work_in_place`].
+    pub(super) fn works_in_place(&self) -> bool {
+        self.db.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).is_ok_and(|mode| mode == "memory")
+    }
+
     /// Stores a batch in one transaction and returns the number of its session; None, with nothing stored, if the session has been
     /// deleted.
     pub(super) fn add(&mut self, batch: &EventBatch<'_>) -> std::result::Result<Option<i64>, StoreError> {
@@ -228,123 +263,6 @@ impl Store {
         self.query(|db| Ok(db.execute("UPDATE sessions SET name = ?2 WHERE id = ?1", params![session, name.trim()])? > 0))
     }
 
-    /// Deletes a session with its recordings and overwrites its text in the database file; returns false if there is no such session.
-    /// Also deletes recordings that belong to no session.
-    ///
-    /// # Errors
-    /// When the database cannot be written, or a recording cannot be deleted.
-    pub fn delete(&mut self, session: i64) -> Result<bool> {
-        let gone = self.query(|db| Ok(db.execute("DELETE FROM sessions WHERE id = ?1", [session])? > 0))?;
-        if gone {
-            self.purge_deleted()?;
-        }
-        Ok(gone)
-    }
-
-    /// Deletes these sessions like [`Store::delete`], also the remains of those that are gone already.
-    pub(super) fn delete_each(&mut self, sessions: &BTreeSet<i64>) -> Result<()> {
-        self.query(|db| sessions.iter().try_for_each(|session| db.execute("DELETE FROM sessions WHERE id = ?1", [session]).map(drop)))?;
-        self.purge_deleted()
-    }
-
-    /// Deletes every session and every recording, and returns the number of sessions.
-    ///
-    /// # Errors
-    /// When the database cannot be written, or a recording cannot be deleted.
-    pub fn delete_all(&mut self) -> Result<usize> {
-        let gone = self.query(|db| db.execute("DELETE FROM sessions", []))?;
-        self.purge_deleted()?;
-        Ok(gone)
-    }
-
-    /// Deletes sessions that ended before `oldest_ms` (milliseconds since 1970), the events of other sessions before that time, and
-    /// recordings last written before it; returns the number of sessions deleted or shortened.
-    ///
-    /// # Errors
-    /// When the database cannot be written, or a recording cannot be deleted.
-    pub fn expire(&mut self, oldest_ms: i64) -> Result<usize> {
-        let gone = self.query(|db| db.execute("DELETE FROM sessions WHERE ended < ?1", [oldest_ms]))?;
-        let touched = self.delete_events(
-            "started < ?1 AND id IN (SELECT session FROM events WHERE wall < ?1 AND number > 0)",
-            "wall < ?1",
-            oldest_ms,
-        )?;
-        let old = recordings::older_than(&self.recordings_folder(), oldest_ms);
-        self.query(|db| old.iter().try_for_each(|file| db.execute("DELETE FROM recordings WHERE file = ?1", [file]).map(drop)))?;
-        if gone + touched.len() + old.len() > 0 {
-            self.purge_deleted()?;
-        }
-        Ok(gone + touched.len())
-    }
-
-    /// Deletes the part of every session since `since_ms` (milliseconds since 1970), and silences that part of the recordings. A
-    /// session left without lines and recordings is deleted whole. Returns the number of sessions deleted or shortened.
-    ///
-    /// # Errors
-    /// When the database or a recording cannot be written or deleted.
-    pub fn forget_since(&mut self, since_ms: i64) -> Result<usize> {
-        recordings::silence_since(&self.recordings_folder(), since_ms)?;
-        let gone = self.query(|db| db.execute("DELETE FROM sessions WHERE started >= ?1", [since_ms]))?;
-        let touched = self.delete_events("ended >= ?1", "wall >= ?1", since_ms)?;
-        // A session without words and recordings shows nothing.
-        let empty =
-            "DELETE FROM sessions WHERE id = ?1 AND id NOT IN (SELECT session FROM lines) AND id NOT IN (SELECT session FROM recordings)";
-        self.query(|db| touched.iter().try_for_each(|session| db.execute(empty, [session]).map(drop)))?;
-        if gone + touched.len() > 0 {
-            self.purge_deleted()?;
-        }
-        Ok(gone + touched.len())
-    }
-
-    /// Deletes the events that match the SQL condition `cut`, except each session's first, in the sessions that match the SQL condition
-    /// `touched`; in both conditions `?1` is `time_ms`. Rebuilds the lines of the sessions and returns the sessions' numbers.
-    fn delete_events(&mut self, touched: &str, cut: &str, time_ms: i64) -> Result<Vec<i64>> {
-        let sessions: Vec<i64> = self.query(|db| {
-            let mut all = db.prepare(&format!("SELECT id FROM sessions WHERE {touched}"))?;
-            all.query_map([time_ms], |row| row.get(0))?.collect()
-        })?;
-        for session in &sessions {
-            // The first event describes the session and holds nothing that was heard.
-            let delete = format!("DELETE FROM events WHERE {cut} AND session = ?2 AND number > 0");
-            self.query(|db| db.execute(&delete, [time_ms, *session]))?;
-            self.rebuild_lines(*session)?;
-        }
-        Ok(sessions)
-    }
-
-    /// Replaces the stored lines of a session by lines made from the session's stored events, and updates its end and duration.
-    fn rebuild_lines(&mut self, session: i64) -> Result<()> {
-        let Some(transcript) = self.transcript(session)? else { return Ok(()) };
-        let lines = lines_of(&transcript, |_| 0);
-        let again = |db: &mut Connection| -> rusqlite::Result<()> {
-            let step = db.transaction()?;
-            step.execute("DELETE FROM lines WHERE session = ?1", [session])?;
-            write_lines(&step, session, &lines)?;
-            let ended = "UPDATE sessions SET heard = ?2, ended = (SELECT max(wall) FROM events WHERE session = ?1) WHERE id = ?1";
-            step.execute(ended, params![session, transcript.now.0.0 as i64])?;
-            step.commit()
-        };
-        again(&mut self.db).map_err(|e| StoreError::from(e).about(&self.path))
-    }
-
-    /// Removes the remains of deleted rows from the database file and its write-ahead log, and deletes recordings that belong to no
-    /// session. Returns an error if another connection to the database prevents this.
-    fn purge_deleted(&self) -> Result<()> {
-        let known = self.recording_names()?;
-        recordings::sweep(&self.recordings_folder(), &known)?;
-        self.query(|db| {
-            // `secure_delete` overwrites deleted rows at once; VACUUM removes copies that moved rows have left in pages.
-            db.execute_batch("VACUUM")?;
-            let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            if busy { Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)) } else { Ok(()) }
-        })
-    }
-
-    /// Deletes recordings that belong to no session, which a crash can leave.
-    pub(super) fn sweep_recordings(&self) -> Result<()> {
-        recordings::sweep(&self.recordings_folder(), &self.recording_names()?)
-    }
-
     pub(super) fn recordings_folder(&self) -> PathBuf {
         self.path.with_file_name("recordings")
     }
@@ -383,7 +301,7 @@ fn check_version(db: &Connection) -> std::result::Result<i64, StoreError> {
 }
 
 /// Stores lines of a session: inserts new lines, and updates stored lines whose text has changed.
-fn write_lines(step: &Transaction<'_>, session: i64, lines: &[HistoryLine]) -> rusqlite::Result<()> {
+pub(super) fn write_lines(step: &Connection, session: i64, lines: &[HistoryLine]) -> rusqlite::Result<()> {
     let mut line_in = step.prepare_cached(
         "INSERT INTO lines(session, kind, number, at, text) VALUES(?1, ?2, ?3, ?4, ?5)
          ON CONFLICT(session, kind, number) DO UPDATE SET text = excluded.text WHERE text <> excluded.text",

@@ -20,6 +20,8 @@ pub(super) enum StoreError {
     ReadOnly,
     /// The disk is full.
     Full,
+    /// The disk refuses to read or write, for this reason: a full one too, where the shared index of the write-ahead log has no room.
+    Io(String),
     /// The file or its folder cannot be opened or created, for this reason.
     CannotOpen(String),
     /// Any other failure of SQLite, in its words.
@@ -33,6 +35,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::SystemIoFailure) => Self::Io(error.to_string()),
             Some(ErrorCode::CannotOpen) => Self::CannotOpen(error.to_string()),
             _ => Self::Other(error.to_string()),
         }
@@ -57,7 +60,7 @@ impl StoreError {
             Self::Locked => Some(Remedy::CloseThatProgram),
             Self::ReadOnly | Self::CannotOpen(_) => Some(Remedy::AllowAccess),
             Self::Full => Some(Remedy::FreeDisk),
-            Self::Damaged(_) | Self::Other(_) => None,
+            Self::Damaged(_) | Self::Io(_) | Self::Other(_) => None,
         };
         let why = match self {
             Self::Damaged(why) => {
@@ -70,7 +73,7 @@ impl StoreError {
             Self::ReadOnly => "the history cannot be written".into(),
             Self::Full => "the disk is full".into(),
             Self::CannotOpen(why) => format!("the history cannot be opened ({why})"),
-            Self::Other(why) => format!("the history cannot be used ({why})"),
+            Self::Io(why) | Self::Other(why) => format!("the history cannot be used ({why})"),
         };
         Error::at(ErrorKind::History, path, why).with_remedy(remedy)
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::deletion::Deleted;
 use super::lines::{StableCounts, lines_of};
 use super::store::{EventBatch, Store};
 use super::store_error::StoreError;
@@ -191,10 +192,10 @@ fn a_session_is_listed_opened_renamed_and_deleted() {
     let opened = store.open_session(first).unwrap().unwrap();
     assert_eq!(opened.transcript.utterances.len(), 2);
     assert_eq!(opened.clock.ms(opened.transcript.utterances[1].from), Some(1_000 + 5 * CHUNK_MS));
-    assert!(store.delete(first).unwrap() && !store.delete(first).unwrap());
+    assert_eq!((store.delete(first).unwrap().sessions, store.delete(first).unwrap().sessions), (1, 0));
     assert!(store.open_session(first).unwrap().is_none() && store.events(first).unwrap().is_none());
     assert!(found(&store, "hello").is_empty() && found(&store, "another").len() == 1);
-    assert_eq!((store.delete_all().unwrap(), store.sessions().unwrap().len()), (1, 0));
+    assert_eq!((store.delete_all().unwrap().sessions, store.sessions().unwrap().len()), (1, 0));
 }
 
 #[test]
@@ -211,7 +212,7 @@ fn deleted_words_are_gone_from_the_files() {
     // The trigrams of the index are gone too: nothing else contains this one.
     assert_eq!(home.count("琴声音"), 0);
     let since = 90_000_000 + 3 * CHUNK_MS;
-    assert_eq!(store.forget_since(since).unwrap(), 1);
+    assert_eq!(store.forget_since(since).unwrap(), Deleted { sessions: 1, remains: None });
     assert_eq!((home.count("zeppelin"), found(&store, "xylo"), found(&store, "zeppelin").len()), (0, vec!["xylophones stay".into()], 0));
     assert_eq!(store.open_session(other).unwrap().unwrap().transcript.utterances.len(), 1);
     store.delete_all().unwrap();
@@ -226,11 +227,11 @@ fn forgetting_deletes_young_sessions_and_ends_of_older_ones() {
     let cut = session(&mut store, 1_000_000, &["three", "four", "five"]);
     let young = session(&mut store, 1_003_000, &["six"]);
     let silent = session(&mut store, 1_001_000, &["seven"]);
-    assert_eq!(store.forget_since(1_000_000 + 2_000).unwrap(), 2);
+    assert_eq!(store.forget_since(1_000_000 + 2_000).unwrap().sessions, 2);
     let left: Vec<i64> = store.sessions().unwrap().iter().map(|s| s.id).collect();
     assert!(left.contains(&old) && left.contains(&cut) && left.contains(&silent) && !left.contains(&young), "{left:?}");
     assert_eq!((found(&store, "three").len(), found(&store, "four").len(), found(&store, "five").len()), (1, 0, 0));
-    assert_eq!(store.forget_since(1_001_200).unwrap(), 1);
+    assert_eq!(store.forget_since(1_001_200).unwrap().sessions, 1);
     assert!(store.session(silent).unwrap().is_none(), "a session without words is deleted");
     assert_eq!(found(&store, "two").len(), 1);
 }
@@ -247,14 +248,14 @@ fn expired_events_are_deleted_even_within_a_current_session() {
         fs::write(folder.join(name), [0; 200]).unwrap();
     }
     store.add_recording(long, "kept.wav", at(0)).unwrap();
-    assert_eq!(store.expire(2_000_000 + 2 * CHUNK_MS).unwrap(), 2);
+    assert_eq!(store.expire(2_000_000 + 2 * CHUNK_MS).unwrap().sessions, 2);
     assert_eq!(store.sessions().unwrap().iter().map(|s| s.id).collect::<Vec<_>>(), [long]);
     assert_eq!((found(&store, "first words").len(), found(&store, "later words").len(), home.count("ancient")), (0, 1, 0));
     assert!(folder.join("kept.wav").exists() && !folder.join("orphan.wav").exists());
     assert_eq!(store.open_session(long).unwrap().unwrap().recordings, [folder.join("kept.wav")]);
     store.delete(long).unwrap();
     assert!(!folder.join("kept.wav").exists(), "a recording goes with its session");
-    assert_eq!(store.expire(i64::MAX).unwrap(), 0);
+    assert_eq!(store.expire(i64::MAX).unwrap().sessions, 0);
 }
 
 #[test]

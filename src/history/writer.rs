@@ -164,6 +164,7 @@ impl HistoryWriter {
     /// many panics.
     pub(super) fn run(mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) {
         self.log.write(concat!("hearken ", env!("CARGO_PKG_VERSION"), " started"));
+        self.mend_recordings();
         let mut policy = RestartPolicy::default();
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.step(events, commands))) {

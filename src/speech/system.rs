@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::wav::{decode_samples, read_header};
 use super::{Language, Prosody, SpeechText, Utterance, UtteranceEvent, Voice};
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::make_temporary_folder;
 use crate::supervise;
 
 /// Capacity of the channel of blocks of sound: when it is full the voice program waits, so a long sentence needs little memory.
@@ -97,7 +98,8 @@ impl Voice for SystemVoice {
     }
 
     fn say(&mut self, text: &SpeechText) -> Result<Box<dyn Utterance>> {
-        let file = (self.dialect == Dialect::Say).then(temporary_file);
+        let file = (self.dialect == Dialect::Say).then(temporary_file).transpose();
+        let file = file.map_err(|e| self.failed(format_args!("cannot write its sound: {e}")).with_remedy(Remedy::for_write(&e)))?;
         let mut command = Command::new(&self.program);
         command.args(arguments(self.dialect, text, file.as_ref()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -168,12 +170,9 @@ const SAPI: &str = "Add-Type -AssemblyName System.Speech; \
     $wav = New-Object IO.MemoryStream; $voice.SetOutputToWaveStream($wav); $voice.Speak($text); \
     $out = [Console]::OpenStandardOutput(); $wav.WriteTo($out); $out.Flush()";
 
-/// Returns a new path for the output of `say`, which cannot write to a pipe.
-fn temporary_file() -> PathBuf {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    /// Number of paths returned so far by this process.
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    std::env::temp_dir().join(format!("hearken-{}-{}.wav", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
+/// Returns a path in a new folder for the output of `say`, which cannot write to a pipe.
+fn temporary_file() -> std::io::Result<PathBuf> {
+    make_temporary_folder(&std::env::temp_dir(), "hearken-say-").map(|folder| folder.join("said.wav"))
 }
 
 /// A message from the thread that reads a voice program's sound.
@@ -191,8 +190,10 @@ fn read_sound(mut stdout: impl Read, file: Option<PathBuf>, blocks: &Sender<Bloc
     // The file is complete when the program closes its stdout.
     std::io::copy(&mut stdout, &mut std::io::sink())?;
     let sound = std::fs::read(&file);
-    // The file may not exist.
-    let _ = std::fs::remove_file(&file);
+    if let Some(folder) = file.parent() {
+        // A folder that cannot be removed does no harm.
+        let _ = std::fs::remove_dir_all(folder);
+    }
     read_wav(&mut &sound?[..], blocks)
 }
 

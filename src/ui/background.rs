@@ -16,7 +16,7 @@ use super::{HearkenApp, overlay, theme};
 use crate::config::autostart;
 use crate::config::prefs::OnClose;
 use crate::error::{Error, Result};
-use crate::protocol::Switch;
+use crate::protocol::{Command, Switch};
 
 /// Longest wait for a tray when Hearken starts with the session: the desktop may be starting as well.
 const TRAY_LIMIT: Duration = Duration::from_secs(20);
@@ -157,6 +157,7 @@ pub(super) fn wait_in_tray(session: &RunningSession, tray: &Tray) -> bool {
         return true;
     }
     session.data.hide_window();
+    session.engine.send(Command::RecordSession);
     let ended = || !session.data.is_window_hidden() || !session.engine.is_running();
     let command = tray.wait(ended);
     session.data.show_window();

@@ -15,6 +15,7 @@ use super::running_session::RunningSession;
 use super::strings::{self, Strings};
 use crate::config::{Settings, StartState, WindowPrefs};
 use crate::error::{Error, ErrorKind};
+use crate::files::exists;
 use crate::supervise::lock;
 
 /// True on systems where the window can return after a loss of the display: on Linux.
@@ -86,20 +87,20 @@ impl ResumeState {
 }
 
 /// Returns `settings` as the session of a window starts with them: paused until the user has answered the welcome card, because nothing
-/// is captured before. If this process replaces a process that lost its display, a session that was paused starts paused too, and the
-/// audio recording (`save_audio`) goes to a new file `NAME-2.wav`, `NAME-3.wav` …, so that the previous recording is kept.
+/// is captured before. If this process replaces another, a session that was paused starts paused too, and the audio recording
+/// (`save_audio`) goes to a new file `NAME-2.wav`, `NAME-3.wav` …, so that the previous recording is kept.
 #[must_use]
 pub fn starting_settings(mut settings: Settings) -> Settings {
     let resumed = ResumeState::from_environment();
     if resumed.paused || !WindowPrefs::read(&settings.paths).0.welcomed {
         settings.start = StartState::Paused;
     }
-    if resumed.follows_a_loss()
+    if replaces_another()
         && let Some(path) = &settings.save_audio
     {
         let (stem, form) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());
         let named = |n: usize| path.with_file_name(format!("{}-{n}.{}", stem.to_string_lossy(), form.to_string_lossy()));
-        settings.save_audio = (2..).map(named).find(|path| !path.exists());
+        settings.save_audio = (2..).map(named).find(|path| !exists(path));
     }
     settings
 }

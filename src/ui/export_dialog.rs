@@ -94,8 +94,10 @@ impl ExportDialog {
     pub(super) fn take_answer(&mut self, answer: FileAnswer, ui: &Ui, data: &FrameData<'_>, actions: &mut Actions) -> Option<ExportEnd> {
         match answer {
             FileAnswer::Chosen(path) => {
-                let wanted = ExportUse::Save(self.with_extension(path), Existing::Replaced);
-                return self.use_content(wanted, ui.ctx(), data, actions);
+                let whole = self.with_extension(path.clone());
+                // The dialog has asked about the path that it returns, and about no other.
+                let existing = if whole == path { Existing::Replaced } else { Existing::Kept };
+                return self.use_content(ExportUse::Save(whole, existing), ui.ctx(), data, actions);
             }
             FileAnswer::Missing => {
                 (self.typed, self.takes_focus) = (Some(unused_path(self.source.stem(), self.form).display().to_string()), true);
@@ -235,7 +237,10 @@ impl ExportDialog {
         };
         match write_document(&path, text.as_bytes(), existing) {
             Ok(()) => return Some(ExportEnd::Saved(path)),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => self.warned_of = Some(path),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                self.typed = Some(path.display().to_string());
+                self.warned_of = Some(path);
+            }
             Err(e) => self.outcome = Some(Err(fill(s.failed, format_args!("{}: {e}", path.display())))),
         }
         None

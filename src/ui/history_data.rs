@@ -77,7 +77,10 @@ impl HistoryData {
                 QueryResult::Sessions(sessions) => self.sessions = Some(sessions),
                 QueryResult::Found { text, lines } => self.hits = Some(SearchResult { text, lines }),
                 QueryResult::Opened(opened) => self.open = Some(open_session(*opened, zone)),
-                QueryResult::Changed => self.reload(),
+                QueryResult::Changed { remains } => {
+                    self.failure = remains.or(self.failure.take());
+                    self.reload();
+                }
                 QueryResult::Rendered(text) => {
                     (self.rendered, self.renders) = (Some(Ok(text)), false);
                 }

@@ -53,6 +53,8 @@ pub(super) struct Placement {
     pub(super) anchor: Option<[f32; 2]>,
     /// The screen of the main window.
     screen: Option<Rect>,
+    /// All screens of the desktop; empty where they are not known.
+    screens: Vec<Rect>,
     /// Place and size with which the open overlay was built.
     built: Option<(Option<Pos2>, Vec2)>,
     /// The size that was asked for last.
@@ -66,18 +68,38 @@ pub(super) struct Placement {
 
 impl Placement {
     pub(super) const fn new(first: FirstPlace) -> Self {
-        Self { first, anchor: None, screen: None, built: None, size: Vec2::ZERO, moved: None, grip: None, last_outer: None }
+        Self {
+            first,
+            anchor: None,
+            screen: None,
+            screens: Vec::new(),
+            built: None,
+            size: Vec2::ZERO,
+            moved: None,
+            grip: None,
+            last_outer: None,
+        }
     }
 
     /// Returns the builder of the overlay, to be called in each frame of the main window while the overlay is open. Place and size in
     /// it stay those of the first call since [`Placement::closed`], so that the overlay is not moved back.
     pub(super) fn builder(&mut self, ui: &Ui, title: &str, size: Vec2) -> ViewportBuilder {
         let zoom = ui.ctx().zoom_factor();
-        self.screen = ui.input(|i| screen_of(i.viewport().outer_rect?, i.viewport().monitor_size?)).map(|r| r * zoom);
-        let (origin, size) = *self.built.get_or_insert_with(|| {
-            self.size = size;
-            (origin(self.anchor, self.first, size, self.screen), size)
+        let (window, guessed) = ui.input(|i| {
+            let (window, monitor) = (i.viewport().outer_rect, i.viewport().monitor_size);
+            (window, window.zip(monitor).and_then(|(window, monitor)| screen_of(window, monitor)))
         });
+        self.screens = ui.ctx().data(|data| data.get_temp(screens_id())).unwrap_or_default();
+        let middle = window.map(|window| window.center() * zoom);
+        let of_window = middle.and_then(|middle| self.screens.iter().copied().find(|screen| screen.contains(middle)));
+        self.screen = of_window.or(self.screens.first().copied()).or(guessed.map(|screen| screen * zoom));
+        let (origin, size) = match self.built {
+            Some(built) => built,
+            None => {
+                self.size = size;
+                *self.built.insert((self.origin(size), size))
+            }
+        };
         let builder = ViewportBuilder::default()
             .with_title(title)
             .with_app_id("hearken")
@@ -108,9 +130,14 @@ impl Placement {
         self.size = size;
         let zoom = ui.ctx().zoom_factor();
         ui.ctx().send_viewport_cmd(ViewportCommand::InnerSize(size / zoom));
-        if let Some(origin) = origin(self.anchor, self.first, size, self.screen) {
+        if let Some(origin) = self.origin(size) {
             ui.ctx().send_viewport_cmd(ViewportCommand::OuterPosition(origin / zoom));
         }
+    }
+
+    /// Returns the upper left corner of the overlay at `size`.
+    fn origin(&self, size: Vec2) -> Option<Pos2> {
+        origin(self.anchor, self.first, size, self.screen, &self.screens)
     }
 
     /// Hides the overlay or shows it again. Wayland hides no window: there an overlay that paints nothing lets clicks through.
@@ -122,7 +149,7 @@ impl Placement {
         }
         ctx.send_viewport_cmd(ViewportCommand::Visible(shown));
         // A window manager may place a window anew that is shown again.
-        if let (true, Some(origin)) = (shown, origin(self.anchor, self.first, self.size, self.screen)) {
+        if let (true, Some(origin)) = (shown, self.origin(self.size)) {
             ctx.send_viewport_cmd(ViewportCommand::OuterPosition(origin / ctx.zoom_factor()));
         }
     }
@@ -171,7 +198,7 @@ impl Placement {
     /// Moves the overlay back to the place where it first opened.
     pub(super) fn reset(&mut self, ctx: &egui::Context, viewport: ViewportId) {
         self.anchor = None;
-        if let Some(origin) = origin(None, self.first, self.size, self.screen) {
+        if let Some(origin) = self.origin(self.size) {
             ctx.send_viewport_cmd_to(viewport, ViewportCommand::OuterPosition(origin / ctx.zoom_factor()));
         }
     }
@@ -187,13 +214,35 @@ fn screen_of(window: Rect, monitor: Vec2) -> Option<Rect> {
     Some(Rect::from_min_size((tile * monitor).to_pos2(), monitor))
 }
 
-/// Returns the upper left corner of an overlay of `size` at `anchor`, or at its first place without one; None if the screen is not
-/// known either. An overlay on the known screen stays inside it.
-fn origin(anchor: Option<[f32; 2]>, first: FirstPlace, size: Vec2, screen: Option<Rect>) -> Option<Pos2> {
-    let anchor = anchor.map(Pos2::from).or_else(|| Some(first.anchor(screen?, size)))?;
+/// Notes the screens of the desktop, in unzoomed points, for the overlays that open.
+pub(super) fn note_screens(ctx: &egui::Context, frame: &eframe::Frame) {
+    let Some(window) = frame.winit_window() else { return };
+    let scale = ctx.native_pixels_per_point().unwrap_or(1.0);
+    let screens: Vec<Rect> = window
+        .available_monitors()
+        .map(|monitor| {
+            let (at, size) = (monitor.position(), monitor.size());
+            Rect::from_min_size(pos2(at.x as f32, at.y as f32), vec2(size.width as f32, size.height as f32)) * (1.0 / scale)
+        })
+        .filter(|screen| screen.size().min_elem() >= 1.0)
+        .collect();
+    ctx.data_mut(|data| data.insert_temp(screens_id(), screens));
+}
+
+/// Returns the id under which egui keeps the screens.
+fn screens_id() -> egui::Id {
+    egui::Id::unique("screens")
+}
+
+/// Returns the upper left corner of an overlay of `size` at `anchor`, or at its first place without one; None if the screen `screen` of
+/// the main window is not known either. An overlay on a known screen stays inside it. An anchor that lies on none of the screens `all`,
+/// as after one was unplugged, counts as none; an empty list means that they are not known.
+fn origin(anchor: Option<[f32; 2]>, first: FirstPlace, size: Vec2, screen: Option<Rect>, all: &[Rect]) -> Option<Pos2> {
+    let holding = |anchor: Pos2| all.iter().chain(&screen).copied().find(|screen| screen.expand(SAME).contains(anchor));
+    let anchor = anchor.map(Pos2::from).filter(|anchor| all.is_empty() || holding(*anchor).is_some());
+    let anchor = anchor.or_else(|| Some(first.anchor(screen?, size)))?;
     let min = anchor - vec2(size.x / 2.0, size.y);
-    let on_screen = screen.filter(|screen| screen.expand(SAME).contains(anchor));
-    Some(on_screen.map_or(min, |screen| {
+    Some(holding(anchor).map_or(min, |screen| {
         let most = (screen.max - size).max(screen.min);
         pos2(min.x.clamp(screen.left(), most.x), min.y.clamp(screen.top(), most.y))
     }))
@@ -238,7 +287,7 @@ mod tests {
     const SCREEN: Rect = Rect { min: Pos2::ZERO, max: pos2(1_280.0, 800.0) };
 
     fn rect(anchor: Option<[f32; 2]>, first: FirstPlace, size: Vec2) -> Rect {
-        Rect::from_min_size(origin(anchor, first, size, Some(SCREEN)).unwrap(), size)
+        Rect::from_min_size(origin(anchor, first, size, Some(SCREEN), &[]).unwrap(), size)
     }
 
     #[test]
@@ -247,7 +296,7 @@ mod tests {
             let at = rect(None, FirstPlace::BottomCentre, size);
             assert_eq!((at.center().x, at.bottom()), (640.0, 800.0 - EDGE));
         }
-        assert_eq!(origin(None, FirstPlace::BottomCentre, vec2(300.0, 60.0), None), None, "the desktop chooses");
+        assert_eq!(origin(None, FirstPlace::BottomCentre, vec2(300.0, 60.0), None, &[]), None, "the desktop chooses");
     }
 
     #[test]
@@ -266,6 +315,22 @@ mod tests {
         assert_eq!(at.center_bottom(), pos2(2_000.0, 700.0));
         let second = screen_of(Rect::from_min_size(pos2(1_400.0, 100.0), vec2(800.0, 600.0)), vec2(1_280.0, 800.0)).unwrap();
         assert_eq!(second.left(), 1_280.0);
+    }
+
+    #[test]
+    fn a_place_off_all_screens_is_not_used() {
+        let all = [SCREEN, SCREEN.translate(vec2(1_280.0, 0.0))];
+        let size = vec2(400.0, 60.0);
+        let at = |anchor: [f32; 2], all: &[Rect]| {
+            let min = origin(Some(anchor), FirstPlace::BottomCentre, size, Some(SCREEN), all).unwrap();
+            Rect::from_min_size(min, size).center_bottom()
+        };
+        for anchor in [[3_000.0, 3_000.0], [-3_000.0, -50.0], [640.0, 900.0]] {
+            assert_eq!(at(anchor, &all), pos2(640.0, 800.0 - EDGE), "{anchor:?}");
+        }
+        assert_eq!(at([2_000.0, 700.0], &all), pos2(2_000.0, 700.0));
+        assert_eq!(at([2_500.0, 20.0], &all), pos2(2_360.0, 60.0), "inside the second screen");
+        assert_eq!(at([2_000.0, 700.0], &all[..1]), pos2(640.0, 800.0 - EDGE), "the second screen is unplugged");
     }
 
     #[test]

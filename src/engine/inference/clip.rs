@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::audio::wav_file::WavFileWriter;
 use crate::engine::meters::{Flag, Meters};
 use crate::error::Result;
-use crate::files::make_private_folder;
+use crate::files::{Existing, make_private_folder};
 use crate::time::SAMPLE_RATE_HZ;
 
 /// Number of samples (16 kHz) at which a clip ends by itself, 20 s: an instruction is one sentence, and a forgotten recording must not go
@@ -24,7 +24,7 @@ pub(super) struct ClipRecording {
 }
 
 impl ClipRecording {
-    /// Begins a clip in the file `to`, after completing a clip in progress.
+    /// Begins a clip in the file `to`, which replaces an earlier clip there, after completing a clip in progress.
     ///
     /// # Errors
     /// When the file cannot be created.
@@ -33,7 +33,7 @@ impl ClipRecording {
             make_private_folder(folder)?;
         }
         self.end()?;
-        (self.out, self.left) = (Some(WavFileWriter::create(to)?), MAX_SAMPLES);
+        (self.out, self.left) = (Some(WavFileWriter::create(to, Existing::Replaced)?), MAX_SAMPLES);
         Ok(())
     }
 
@@ -98,9 +98,9 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_ends_the_clip_with_one_error() {
+    fn a_full_disk_is_one_error_and_no_clip() {
         let mut clip = ClipRecording::default();
-        clip.begin(Path::new("/dev/full")).unwrap();
-        assert_eq!((0..45).filter(|_| clip.write(&[0.1; 6_400]).is_err()).count(), 1);
+        assert!(clip.begin(Path::new("/dev/full")).is_err());
+        assert_eq!((0..45).filter(|_| clip.write(&[0.1; 6_400]).is_err()).count(), 0);
     }
 }

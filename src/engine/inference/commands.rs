@@ -52,6 +52,10 @@ impl InferenceThread {
                 }
                 Ok(())
             }
+            Command::RecordSession => {
+                self.recordings.begin_session();
+                Ok(())
+            }
             Command::RecordTo(path) => self.recordings.begin(&path),
             Command::StopRecording => self.recordings.stop(),
             Command::CutReply => self.fall_silent(),

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::{CurrentSession, HistoryWriter, RETRY};
 use crate::clock::now_ms;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::history::deletion::Deleted;
 use crate::history::handle::HistoryNotice;
 use crate::history::lines::StableCounts;
+use crate::history::store::Store;
 use crate::protocol::Event;
 use crate::time::StreamTime;
 
@@ -29,10 +31,12 @@ pub(super) struct PendingDeletions {
     running_until: Option<StreamTime>,
     /// The sessions of the database that this takes, once their later events are among the waiting ones.
     doomed: Option<BTreeSet<i64>>,
+    /// True while something that is deleted remains on the disk: a recording, or room in the file.
+    remains: bool,
 }
 
 impl PendingDeletions {
-    /// Returns true if a deletion is not done yet.
+    /// Returns true if a deletion is not done yet; the remains of one that is done do not count.
     pub(super) const fn are_any(&self) -> bool {
         self.since.is_some() || self.running_until.is_some() || self.doomed.is_some()
     }
@@ -69,17 +73,18 @@ impl HistoryWriter {
         if let Some(since) = self.pending.since {
             let path = self.path.clone();
             let applied = match self.opened() {
-                Ok(None) => Ok(()),
-                Ok(Some(store)) if since == EVERYTHING => store.delete_all().map(drop),
-                Ok(Some(store)) => store.forget_since(since).map(drop),
+                Ok(None) => Ok(None),
+                Ok(Some(store)) if since == EVERYTHING => store.delete_all().map(|done| done.remains),
+                Ok(Some(store)) => store.forget_since(since).map(|done| done.remains),
                 Err(error) => Err(error.about(&path)),
             };
-            if let Err(error) = applied {
-                return self.report_failure(&error);
-            }
+            let remains = match applied {
+                Ok(remains) => remains,
+                Err(error) => return self.report_failure(&error),
+            };
             self.pending.since = None;
             self.reload_session();
-            self.deleted(if since == EVERYTHING { HistoryNotice::DeletedAll } else { HistoryNotice::Forgotten });
+            self.deleted(if since == EVERYTHING { HistoryNotice::DeletedAll } else { HistoryNotice::Forgotten }, remains);
         }
         if let Some(until) = self.pending.running_until {
             match self.later_events(until) {
@@ -95,15 +100,31 @@ impl HistoryWriter {
         if let Some(doomed) = self.pending.doomed.take() {
             let path = self.path.clone();
             let applied = match self.opened() {
-                Ok(None) => Ok(()),
-                Ok(Some(store)) => store.delete_each(&doomed),
+                Ok(None) => Ok(None),
+                Ok(Some(store)) => store.delete_each(&doomed).map(|done| done.remains),
                 Err(error) => Err(error.about(&path)),
             };
-            if let Err(error) = applied {
-                self.pending.doomed = Some(doomed);
-                return self.report_failure(&error);
+            match applied {
+                Ok(remains) => self.deleted(HistoryNotice::DeletedRunning, remains),
+                Err(error) => {
+                    self.pending.doomed = Some(doomed);
+                    return self.report_failure(&error);
+                }
             }
-            self.deleted(HistoryNotice::DeletedRunning);
+        }
+        self.clear_remains();
+    }
+
+    /// Removes what remains of deletions, if anything does; tries again at the next deletion, and when sessions expire.
+    fn clear_remains(&mut self) {
+        if self.pending.remains
+            && let Ok(Some(store)) = self.opened()
+        {
+            self.pending.remains = store.purge_deleted().is_err();
+        }
+        if self.store.as_ref().is_some_and(Store::works_in_place) {
+            // Only a database that is opened anew is safe against a power failure again.
+            self.store = None;
         }
     }
 
@@ -118,11 +139,16 @@ impl HistoryWriter {
         Ok(later)
     }
 
-    /// Notes that a deletion is done, and tells the user.
-    fn deleted(&mut self, notice: HistoryNotice) {
+    /// Notes that a deletion is done, and tells the user, also of what remains of it.
+    fn deleted(&mut self, notice: HistoryNotice, remains: Option<Error>) {
         self.reported = None;
         self.log.write("deleted as asked");
         self.notify(notice);
+        if let Some(error) = remains {
+            self.pending.remains = true;
+            self.log.write("something deleted remains on the disk");
+            self.notify(HistoryNotice::Problem(error));
+        }
         self.store_at.get_or_insert_with(Instant::now);
     }
 
@@ -136,16 +162,22 @@ impl HistoryWriter {
         }
         let (days, path) = (self.prefs.days, self.path.clone());
         let expired = match self.opened() {
-            Ok(None) => Ok(0),
+            Ok(None) => Ok(None),
             Ok(Some(store)) => store.sweep_recordings().and_then(|()| match days {
-                0 => Ok(0),
-                days => store.expire(now_ms() - i64::from(days) * DAY_MS),
+                0 => Ok(None),
+                days => store.expire(now_ms() - i64::from(days) * DAY_MS).map(Some),
             }),
             Err(error) => Err(error.about(&path)),
         };
         match expired {
-            Ok(0) => {}
-            Ok(_) => self.reload_session(),
+            Ok(None) => self.clear_remains(),
+            Ok(Some(Deleted { sessions, remains })) => {
+                self.pending.remains |= remains.is_some();
+                if sessions > 0 {
+                    self.reload_session();
+                }
+                self.clear_remains();
+            }
             Err(error) => {
                 self.expire_at = Instant::now() + RETRY[1];
                 self.report_failure(&error);

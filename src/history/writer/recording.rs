@@ -29,6 +29,15 @@ impl HistoryWriter {
         Ok(())
     }
 
+    /// Mends the recordings of earlier sessions that were cut off, by a power failure or a kill.
+    pub(super) fn mend_recordings(&mut self) {
+        if self.name.is_empty() {
+            for _ in 0..recordings::mend(&self.recordings) {
+                self.log.write("a recording that was cut off is mended");
+            }
+        }
+    }
+
     /// Asks the engine to stop the recording, if one is in progress.
     pub(super) fn stop_recording(&mut self) {
         if self.recording.take().is_some() {

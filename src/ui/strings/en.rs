@@ -468,6 +468,7 @@ const fn remedy(remedy: Remedy) -> &'static str {
         Remedy::ChooseInput => "Plug in a microphone, or choose another one.",
         Remedy::ChooseOutput => "Plug in a speaker, or choose another one.",
         Remedy::AllowMicrophone => "Allow Hearken to use the microphone in the system's privacy settings.",
+        Remedy::QuitFirst => "Quit the other Hearken first.",
         Remedy::CloseThatProgram => "Close the program that uses it.",
         Remedy::CheckDevice => "Check that the device is plugged in and switched on.",
         Remedy::StartSoundServer => "Start the system's sound server.",

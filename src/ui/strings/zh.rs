@@ -462,6 +462,7 @@ const fn remedy(remedy: Remedy) -> &'static str {
         Remedy::ChooseInput => "请插入麦克风，或选择其他麦克风。",
         Remedy::ChooseOutput => "请插入扬声器，或选择其他扬声器。",
         Remedy::AllowMicrophone => "请在系统的隐私设置中允许 Hearken 使用麦克风。",
+        Remedy::QuitFirst => "请先退出另一个 Hearken。",
         Remedy::CloseThatProgram => "请关闭正在使用它的程序。",
         Remedy::CheckDevice => "请检查设备是否已插好并打开。",
         Remedy::StartSoundServer => "请启动系统的声音服务。",
