@@ -25,7 +25,7 @@ mod writer;
 
 pub use commands::run;
 pub use documents::{document_of, session_title};
-pub use folding::places_of;
+pub use folding::{has_all_words, places_of};
 pub use handle::{EventSink, HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryState, HistoryStatus, is_stored};
 pub use queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession, is_anchor};
 pub use reader::{HistoryQuery, HistoryReader, QueryResult};
