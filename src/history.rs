@@ -12,6 +12,7 @@ mod commands;
 mod documents;
 mod folding;
 mod handle;
+mod journal;
 mod lines;
 mod log;
 mod queries;

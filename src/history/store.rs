@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::folding::fold;
+use super::journal::{is_without_shared_memory, open_journal, user_version};
 use super::lines::{HistoryLine, code_of, lines_of};
 use super::queries::add_search_functions;
 use super::recordings;
@@ -117,12 +118,19 @@ impl Store {
             return Ok(None);
         }
         let open = || -> std::result::Result<Option<Self>, StoreError> {
-            let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+            let connect = || Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+            let mut db = connect()?;
             db.busy_timeout(BUSY_TIMEOUT)?;
+            if user_version(&db).is_err_and(|error| is_without_shared_memory(&error)) {
+                // The file has a log that cannot be read on this disk: opening it for writing takes the log away.
+                Self::opened_at(path)?;
+                db = connect()?;
+                db.busy_timeout(BUSY_TIMEOUT)?;
+            }
             // A file without a schema counts as none.
             Ok((check_version(&db)? > 0).then(|| Self { db, path: path.to_owned() }))
         };
-        open().map_err(|error| error.about(path))
+        open().map_err(|error| error.with_lock_looked_at(path).about(path))
     }
 
     /// Opens the database at `path` for writing, creating it if needed. A damaged file is renamed to `history.damaged-TIME.db` and
@@ -148,6 +156,11 @@ impl Store {
     /// Opens the database at `path` for writing, creating file and schema if missing, and checks that the database is intact
     /// (`quick_check`).
     fn opened(path: &Path) -> std::result::Result<Self, StoreError> {
+        Self::opened_at(path).map_err(|error| error.with_lock_looked_at(path))
+    }
+
+    /// Opens the database like [`Store::opened`], and takes a disk without locks for one whose locks are held.
+    fn opened_at(path: &Path) -> std::result::Result<Self, StoreError> {
         if !path.exists() {
             let mut options = fs::OpenOptions::new();
             options.write(true).create_new(true);
@@ -158,10 +171,7 @@ impl Store {
         }
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
-        let version = check_version(&db)?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
-        // A commit survives a crash of the program; only a power failure can cost the newest half second.
-        db.pragma_update(None, "synchronous", "NORMAL")?;
+        let version = known_version(open_journal(&db)?)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
         if version == 0 {
@@ -388,7 +398,11 @@ fn session_exists(db: &Connection, session: i64) -> rusqlite::Result<bool> {
 /// Returns the version of the database's schema, 0 for a new file; the error [`StoreError::Newer`] for a version above
 /// [`SCHEMA_VERSION`].
 pub(super) fn check_version(db: &Connection) -> std::result::Result<i64, StoreError> {
-    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    known_version(user_version(db)?)
+}
+
+/// Returns `version`; the error [`StoreError::Newer`] for a version above [`SCHEMA_VERSION`].
+fn known_version(version: i64) -> std::result::Result<i64, StoreError> {
     if version > SCHEMA_VERSION { Err(StoreError::Newer(version)) } else { Ok(version) }
 }
 
