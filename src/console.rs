@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::text::clean;
 
 /// The result of a command; `main` turns it into the exit code of the process. A command that returns an error counts as
 /// `CouldNotRun`, except for a broken pipe, which is `Clean`.
@@ -30,15 +31,22 @@ impl Completion {
 }
 
 /// Writes `text` to `out`, the standard output, and flushes it. Adds a line break unless `text` ends with one; empty text writes
-/// nothing.
+/// nothing. Control characters, which a terminal would obey, become spaces.
 ///
 /// # Errors
 /// `BrokenPipe` when the reader of `out` has gone away, which `main` treats as success; `Output` for any other failure to write.
 pub fn print(out: &mut impl Write, text: impl Display) -> Result<()> {
     let text = text.to_string();
+    let text = clean(&text);
     let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(line_break.as_bytes())).and_then(|()| out.flush());
     written.map_err(|e| stdout_error(&e))
+}
+
+/// Writes a message for people to `notes`, the standard error, as a line of its own. A failure is ignored: stderr may be closed, and a
+/// message is no result. Control characters become spaces.
+pub fn note(notes: &mut impl Write, text: impl Display) {
+    let _ = writeln!(notes, "{}", clean(&text.to_string()));
 }
 
 /// Returns the error for a write to standard output that failed for `cause`: `BrokenPipe` when the reader has gone away, else
@@ -66,8 +74,8 @@ mod tests {
     }
 
     #[test]
-    fn text_ends_with_one_line_break() {
-        for (text, written) in [("a", "a\n"), ("a\n", "a\n"), ("", "")] {
+    fn text_ends_with_one_line_break_and_holds_no_control_character() {
+        for (text, written) in [("a", "a\n"), ("a\n", "a\n"), ("", ""), ("\u{1b}[2Ja\nb\tc", " [2Ja\nb\tc\n")] {
             let mut out = Vec::new();
             assert_eq!(print(&mut out, text), Ok(()));
             assert_eq!(String::from_utf8_lossy(&out), written);

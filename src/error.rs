@@ -6,11 +6,14 @@
 
 mod remedy;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use crate::text::{clean, clean_name};
 
 pub use remedy::Remedy;
 
@@ -106,19 +109,29 @@ impl Error {
     /// Returns an error of `kind` without a remedy.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), remedy: None }
+        let message = message.into();
+        // A message is also written to terminals, and holds names from outside.
+        let message = if let Cow::Owned(clean) = clean(&message) { clean } else { message };
+        Self { kind, message, remedy: None }
     }
 
     /// Returns an error about the file or folder `path` with the message `PATH: why`, without a remedy.
     #[must_use]
     pub fn at(kind: ErrorKind, path: &Path, why: impl fmt::Display) -> Self {
-        Self::new(kind, format!("{}: {why}", path.display()))
+        Self::new(kind, format!("{}: {why}", clean_name(&path.display().to_string())))
     }
 
     /// Returns a `Model` error about a missing or damaged file of a model, with the remedy to replace the model.
     #[must_use]
     pub fn model_file(path: &Path, why: impl fmt::Display) -> Self {
         Self::at(ErrorKind::Model, path, why).with_remedy(Remedy::ReplaceModel)
+    }
+
+    /// Returns a `Settings` error about a settings, modes or catalogue file that cannot be read, with the remedy that fits `cause`.
+    #[must_use]
+    pub fn settings_file(path: &Path, cause: &io::Error) -> Self {
+        let remedy = if cause.kind() == io::ErrorKind::InvalidData { Remedy::CorrectFile } else { Remedy::AllowAccess };
+        Self::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {cause}")).with_remedy(remedy)
     }
 
     /// Returns an `Output` error about a file or folder that cannot be written, with the remedy that fits `cause`, if one does.
@@ -160,7 +173,7 @@ impl Error {
     /// Returns the error with `what` (the attempted action, or its object) and a colon before its message; kind and remedy stay.
     #[must_use]
     pub fn while_doing(self, what: impl fmt::Display) -> Self {
-        Self { message: format!("{what}: {}", self.message), ..self }
+        Self { message: clean(&format!("{what}: {}", self.message)).into_owned(), ..self }
     }
 }
 
@@ -200,6 +213,12 @@ mod tests {
     #[test]
     fn an_error_without_a_remedy_is_its_message() {
         assert_eq!(Error::new(ErrorKind::Data, "no item in common").to_string(), "no item in common");
+    }
+
+    #[test]
+    fn no_message_holds_what_a_terminal_obeys() {
+        let error = Error::at(ErrorKind::AudioFile, Path::new("a\u{1b}]0;x\u{7}\nb.wav"), "no sound\u{9b}1m").while_doing("hearing\u{1b}c");
+        assert_eq!(error.message(), "hearing c: a ]0;x  b.wav: no sound 1m");
     }
 
     #[test]

@@ -4,16 +4,19 @@
 //! the transcript: a cue ends where a reader needs it, not where an utterance ends.
 
 mod document;
+mod escape;
 mod lines;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::protocol::{Event, Panel};
+use crate::text::{one_line, width};
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 use crate::transcript::{JOIN_SAMPLES, append, chunk_start};
-use lines::{one_line, width, wrap};
+use lines::wrap;
 
 pub use document::{DocumentFormat, document, jsonl};
+pub use escape::escaped;
 
 /// First line of a WebVTT file, with the line break.
 pub const VTT_HEADER: &str = "WEBVTT\n";
@@ -229,16 +232,20 @@ impl CueBuilder {
 /// Returns a cue as SubRip text, followed by an empty line; `number` is the number of the cue in the file, from 1.
 #[must_use]
 pub fn srt_cue(number: usize, cue: &Cue) -> String {
-    // SubRip has no escapes, and a parser takes this arrow for the times of another cue.
-    let text = cue.lines.join("\n").replace("-->", "→");
+    let text = escaped_lines(cue, DocumentFormat::Srt);
     format!("{number}\n{} --> {}\n{text}\n\n", timestamp(cue.from, ','), timestamp(cue.to, ','))
 }
 
-/// Returns a cue as WebVTT text, preceded by an empty line, with markup characters escaped.
+/// Returns a cue as WebVTT text, preceded by an empty line.
 #[must_use]
 pub fn vtt_cue(cue: &Cue) -> String {
-    let escaped = cue.lines.join("\n").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!("\n{} --> {}\n{escaped}\n", timestamp(cue.from, '.'), timestamp(cue.to, '.'))
+    let text = escaped_lines(cue, DocumentFormat::Vtt);
+    format!("\n{} --> {}\n{text}\n", timestamp(cue.from, '.'), timestamp(cue.to, '.'))
+}
+
+/// Returns the lines of a cue, each escaped for the format `form`.
+fn escaped_lines(cue: &Cue, form: DocumentFormat) -> String {
+    cue.lines.iter().map(|line| escaped(line, form)).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns a time as `01:02:03,004`, with `point` in place of the comma.

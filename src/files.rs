@@ -63,6 +63,36 @@ fn private_builder() -> fs::DirBuilder {
     builder
 }
 
+/// Reads the text file at `path`. A byte order mark, which some editors write, is no part of the text; after one, UTF-16 is understood.
+///
+/// # Errors
+/// The cause when the file cannot be read; `InvalidData` with the number of the line when it holds anything but text.
+pub fn read_text(path: &Path) -> std::io::Result<String> {
+    text_of(fs::read(path)?).map_err(|line| {
+        let why = format!("line {line} is not text in UTF-8; save the file as UTF-8");
+        std::io::Error::new(std::io::ErrorKind::InvalidData, why)
+    })
+}
+
+/// Returns the text in `bytes`, without a byte order mark; the number of the first line (from 1) that is no text if it is not.
+fn text_of(mut bytes: Vec<u8>) -> Result<String, usize> {
+    let from_utf16 = |decode: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes[2..].chunks(2).map(|pair| decode([pair[0], pair.get(1).copied().unwrap_or(0)])).collect();
+        String::from_utf16(&units).map_err(|_| 1 + String::from_utf16_lossy(&units).split('\u{fffd}').next().map_or(0, line_breaks))
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] => return from_utf16(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => return from_utf16(u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, ..] => drop(bytes.drain(..3)),
+        _ => {}
+    }
+    String::from_utf8(bytes).map_err(|e| 1 + line_breaks(&String::from_utf8_lossy(&e.as_bytes()[..e.utf8_error().valid_up_to()])))
+}
+
+fn line_breaks(text: &str) -> usize {
+    text.matches('\n').count()
+}
+
 /// Writes `bytes` to `path` atomically, on Unix readable by the user alone (mode 0600) if the file is new: after a crash the file holds
 /// its old or its new content. Creates missing folders.
 ///
@@ -322,6 +352,25 @@ mod tests {
         write_private(&path, b"two").expect("second");
         assert_eq!(fs::read(&path).expect("the file"), b"two");
         assert_eq!(fs::read_dir(home.path().join("deep/er")).expect("the folder").count(), 1);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text_and_a_wrong_line_is_named() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("settings.toml");
+        let read = |bytes: &[u8]| {
+            fs::write(&path, bytes).expect("written");
+            read_text(&path).map_err(|e| e.to_string())
+        };
+        let utf16 = |text: &str, bytes_of: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes_of).collect::<Vec<u8>>();
+        let text = "a = \"é你\"\n";
+        assert_eq!(read(text.as_bytes()).as_deref(), Ok(text));
+        assert_eq!(read(format!("\u{feff}{text}").as_bytes()).as_deref(), Ok(text));
+        assert_eq!(read(&utf16(&format!("\u{feff}{text}"), u16::to_le_bytes)).as_deref(), Ok(text));
+        assert_eq!(read(&utf16(&format!("\u{feff}{text}"), u16::to_be_bytes)).as_deref(), Ok(text));
+        assert_eq!((read(b"").as_deref(), read(b"\xef\xbb\xbf").as_deref()), (Ok(""), Ok("")));
+        assert!(read(b"a = 1\n\nb = \xe9\n").is_err_and(|why| why.starts_with("line 3 is not text")));
+        assert!(read(b"\xff\xfea\0\n\0\0\xd8").is_err_and(|why| why.starts_with("line 2 is not text")));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::console::{Completion, stdout_error};
 use crate::engine::EngineHandle;
 use crate::error::{Error, Result};
 use crate::protocol::{Event, Severity};
+use crate::text::clean_name;
 
 pub use devices::print_devices;
 use subtitles::Subtitles;
@@ -139,8 +140,7 @@ impl<O: Write, N: Write> Printer<O, N> {
     /// Writes the message for people about `event` to `notes`, if there is one. Not used for JSON Lines, whose readers have the event.
     fn note(&mut self, event: &Event) {
         if let Some(note) = text::note(event) {
-            // A message that cannot be written does not end the session.
-            let _ = writeln!(self.notes, "{note}");
+            crate::console::note(&mut self.notes, clean_name(&note));
         }
     }
 }

@@ -3,7 +3,8 @@
 //! The modules are listed in reading order; each imports only from those above it (`tests/tidy.rs` checks this).
 //! `src/README.md` describes the architecture.
 //!
-//! **Foundations.** [`clock`] and [`time`]: wall time, and audio time counted in samples. [`error`]: what failed, and a remedy.
+//! **Foundations.** [`clock`] and [`time`]: wall time, and audio time counted in samples. [`text`]: letters, columns, and text from
+//! outside made harmless. [`error`]: what failed, and a remedy.
 //! [`supervise`]: threads that survive a panic. [`console`], [`files`]: output of the commands, private files. [`protocol`]: the
 //! commands and events that cross a thread or the process border.
 //!
@@ -22,6 +23,7 @@
 
 // Foundations
 pub mod clock;
+pub mod text;
 pub mod level;
 pub mod time;
 pub mod error;

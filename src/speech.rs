@@ -4,9 +4,12 @@
 //! ([`sentences`]), for text normalisation ([`spoken_form`]), and for the prosody of an emotion ([`Prosody`]). Not responsible
 //! for playback, nor for the choice of replies that are spoken.
 
+mod characters;
+mod markup;
 mod normalise;
 mod null;
 mod numbers;
+mod roman;
 pub mod sentences;
 mod system;
 mod wav;

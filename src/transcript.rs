@@ -329,7 +329,7 @@ pub(crate) fn append(before: &mut String, text: &str) {
 
 /// Returns true if the script of `c` separates words by spaces: all but Chinese (CJK blocks and their punctuation).
 pub(crate) fn uses_spaces(c: char) -> bool {
-    !matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
+    !matches!(c, '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
 }
 
 /// Returns the start of the chunk that ends at `at`, 0.4 s earlier.

@@ -125,6 +125,8 @@ fn each_library_is_used_by_its_own_modules_only() {
         ("jiff", &["clock", "time"]),
         ("rusqlite", &["history"]),
         ("unicode_normalization", &["history"]),
+        ("unicode_segmentation", &["text"]),
+        ("unicode_width", &["text"]),
         ("hf_hub", &["hub"]),
         ("pollster", &["ui"]),
         ("rfd", &["ui"]),

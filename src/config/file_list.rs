@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::read_text;
 
 /// Replaces each `.json` file in `paths` by the files that it lists, and checks that every file exists.
 ///
@@ -31,7 +32,7 @@ pub fn expand_file_lists(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 /// Returns the paths of audio files in the `.json` file `list`; relative paths are joined to the folder of `list`.
 fn listed_in(list: &Path) -> Result<Vec<PathBuf>> {
-    let text = fs::read_to_string(list).map_err(|e| unreadable(list, &e))?;
+    let text = read_text(list).map_err(|e| unreadable(list, &e))?;
     let paths: Vec<PathBuf> = serde_json::from_str(&text)
         .map_err(|e| Error::at(ErrorKind::AudioFile, list, format_args!("expected a JSON list of paths of audio files: {e}")))?;
     if paths.is_empty() {
@@ -56,6 +57,8 @@ mod tests {
         [&a, &b].into_iter().for_each(|path| fs::write(path, "").expect("a file is written"));
         fs::write(&list, r#"["a.wav", "b.wav"]"#).expect("the list is written");
         assert_eq!(expand_file_lists(&[b.clone(), list.clone()]), Ok(vec![b.clone(), a, b]));
+        fs::write(&list, "\u{feff}[\"b.wav\"]").expect("the list is written");
+        assert_eq!(expand_file_lists(std::slice::from_ref(&list)), Ok(vec![folder.path().join("b.wav")]), "behind a byte order mark");
         for text in ["[]", "{}", "[1]", "[", r#"["missing.wav"]"#] {
             fs::write(&list, text).expect("the list is written");
             assert_eq!(expand_file_lists(std::slice::from_ref(&list)).map_err(|e| e.kind()), Err(ErrorKind::AudioFile), "{text}");

@@ -11,7 +11,7 @@ use super::modes::{InstructionClip, Mode};
 use super::modes_file::{all, is_mode_name};
 use super::paths::Paths;
 use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::files::{make_private_folder, write_private};
+use crate::files::{make_private_folder, read_text, write_private};
 use crate::protocol::{Language, Panel};
 
 /// A mode that the user defines in the window.
@@ -110,10 +110,10 @@ fn taken(name: &str) -> Error {
 }
 
 fn text_of(paths: &Paths) -> Result<String> {
-    match fs::read_to_string(paths.modes_file()) {
+    match read_text(&paths.modes_file()) {
         Ok(text) => Ok(text),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(e) => Err(Error::at(ErrorKind::Settings, &paths.modes_file(), e).with_remedy(Remedy::AllowAccess)),
+        Err(e) => Err(Error::settings_file(&paths.modes_file(), &e)),
     }
 }
 

@@ -2,16 +2,14 @@
 //!
 //! Edits the text, so that comments, order and unknown keys stay as they are. Not responsible for the meaning of the keys.
 
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::toml_file::unreadable;
 use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::files::write_private;
+use crate::files::{read_text, write_private};
 
 /// A change of the settings file: a key, preceded by the names of the tables that contain it, and the new value; None removes the
 /// key.
@@ -23,14 +21,14 @@ pub(super) type Change<'a> = (Vec<&'a str>, Option<Value>);
 /// `Settings` when the file cannot be read, is not TOML or cannot take a change (it stays unchanged); `Output` when it cannot be
 /// written.
 pub(super) fn apply(path: &Path, changes: &[Change<'_>]) -> Result<()> {
-    let old = match fs::read_to_string(path) {
+    let old = match read_text(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(unreadable(path, &e)),
+        Err(e) => return Err(Error::settings_file(path, &e)),
     };
     let mut text = old.clone();
     for (keys, value) in changes {
-        text = edited(&text, keys, value.as_ref()).ok_or_else(|| unwritable(path, keys))?;
+        text = edited(&text, keys, value.as_ref()).ok_or_else(|| unwritable(path, &text, keys))?;
     }
     if text == old {
         return Ok(());
@@ -38,8 +36,18 @@ pub(super) fn apply(path: &Path, changes: &[Change<'_>]) -> Result<()> {
     write_private(path, text.as_bytes())
 }
 
-fn unwritable(path: &Path, keys: &[&str]) -> Error {
-    Error::at(ErrorKind::Settings, path, format_args!("`{}` cannot be saved here", keys.join("."))).with_remedy(Remedy::CorrectFile)
+/// Returns the error about a key that `text`, the text of the file at `path`, cannot take; it names the line that is in the way.
+fn unwritable(path: &Path, text: &str, keys: &[&str]) -> Error {
+    let key = keys.join(".");
+    let (at, why) = match DeTable::parse(text) {
+        Err(e) => (e.span().map_or(0, |span| span.start), format!("`{key}` cannot be saved: {}", e.message().trim_end())),
+        Ok(table) => {
+            let outer = (1..=keys.len()).rev().find_map(|length| find(table.get_ref(), &keys[..length]));
+            (outer.map_or(0, |place| place.start), format!("`{key}` cannot be saved here"))
+        }
+    };
+    let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    Error::new(ErrorKind::Settings, format!("{}:{line}: {why}", path.display())).with_remedy(Remedy::CorrectFile)
 }
 
 /// Returns the TOML text `text` with one value set, or removed if `value` is None. Returns None if the text is not TOML before or
@@ -102,6 +110,8 @@ fn added(text: &str, tables: &[&str], line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn set(text: &str, keys: &[&str], value: impl Into<Value>) -> Option<String> {
@@ -140,9 +150,27 @@ mod tests {
     fn a_damaged_file_is_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.toml");
-        fs::write(&path, "modes = [\n").unwrap();
-        let error = apply(&path, &[(vec!["gate"], Some(true.into()))]).unwrap_err();
-        assert_eq!((error.kind(), fs::read_to_string(&path).unwrap()), (ErrorKind::Settings, "modes = [\n".into()));
+        let error = |text: &str, keys: Vec<&str>| {
+            fs::write(&path, text).unwrap();
+            let error = apply(&path, &[(keys, Some(true.into()))]).unwrap_err();
+            assert_eq!((error.kind(), fs::read_to_string(&path).unwrap()), (ErrorKind::Settings, text.to_owned()));
+            error.message().split_once("settings.toml").unwrap().1.to_owned()
+        };
+        assert!(error("seed = 1\nmodes = [\n", vec!["gate"]).starts_with(":2: `gate` cannot be saved: "));
+        assert_eq!(error("seed = 1\n\nwindow = { zoom = 1.0 }\n", vec!["window", "dark"]), ":3: `window.dark` cannot be saved here");
+    }
+
+    #[test]
+    fn a_file_with_a_byte_order_mark_takes_a_change_also_above_its_first_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        fs::write(&path, "\u{feff}[window]\nzoom = 1.0\n").unwrap();
+        apply(&path, &[(vec!["gate"], Some(true.into())), (vec!["window", "zoom"], Some(1.5.into()))]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "gate = true\n[window]\nzoom = 1.5\n");
+    }
+
+    #[test]
+    fn tables_that_cannot_take_a_line_are_left_alone() {
         assert_eq!(set("window = { zoom = 1.0 }\n", &["window", "theme"], "dark"), None, "an inline table has no lines to add");
     }
 }

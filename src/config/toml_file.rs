@@ -1,6 +1,5 @@
 //! TOML files read with errors that name the file and the line.
 
-use std::fs;
 use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::read_text;
 
 /// The most messages that a lenient read returns; a file with more errors is hardly a settings file.
 const MAX_REPORTED: usize = 5;
@@ -41,11 +41,11 @@ impl TomlFile {
     /// # Errors
     /// `Settings` when the file exists and cannot be read.
     pub(super) fn read(path: &Path) -> Result<Option<Self>> {
-        match fs::read_to_string(path) {
+        match read_text(path) {
             Ok(text) => Ok(Some(Self { path: path.to_owned(), text })),
             // A configuration folder that is not a folder holds no settings either.
             Err(e) if matches!(e.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(unreadable(path, &e)),
+            Err(e) => Err(Error::settings_file(path, &e)),
         }
     }
 
@@ -125,9 +125,4 @@ impl TomlFile {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// Returns the error about a settings file that cannot be read.
-pub(super) fn unreadable(path: &Path, cause: &std::io::Error) -> Error {
-    Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {cause}")).with_remedy(Remedy::AllowAccess)
 }

@@ -1,8 +1,9 @@
 //! A whole transcript as one document. Pure: transcript in, text out.
 
-use super::{Cue, CueBuilder, VTT_HEADER, srt_cue, vtt_cue};
+use super::{Cue, CueBuilder, VTT_HEADER, escaped, srt_cue, vtt_cue};
 use crate::error::{Error, Result};
 use crate::protocol::{Event, Panel, ReplyId, StopReason};
+use crate::text::one_line;
 use crate::time::StreamTime;
 use crate::transcript::{ReplyTrigger, SpeechLine, Transcript};
 
@@ -45,6 +46,7 @@ pub fn document(transcript: &Transcript, form: DocumentFormat, clock: impl Fn(St
         DocumentFormat::Markdown => lines(transcript)
             .into_iter()
             .map(|(at, who, text)| {
+                let text = escaped(&text, form);
                 if who.is_empty() {
                     format!("`{}` {text}\n\n", clock(at))
                 } else {
@@ -88,8 +90,8 @@ fn cues(t: &Transcript) -> Vec<Cue> {
     events.iter().flat_map(|event| cues.apply(event)).collect()
 }
 
-/// Returns the lines of speech, replies and sounds in the order of time: time, speaker (only for replies), text. A line "…" stands
-/// before a reply without a known trigger.
+/// Returns the lines of speech, replies and sounds in the order of time: time, speaker (only for replies), text in one line. A line "…"
+/// stands before a reply without a known trigger.
 fn lines(t: &Transcript) -> Vec<(StreamTime, &'static str, String)> {
     let mut all = Vec::new();
     for row in &t.rows {
@@ -107,7 +109,7 @@ fn lines(t: &Transcript) -> Vec<(StreamTime, &'static str, String)> {
         all.push((sound.first, "", format!("[{}{count}]", sound.name)));
     }
     all.sort_by_key(|(at, _, _)| *at);
-    all
+    all.into_iter().map(|(at, who, text)| (at, who, one_line(&text))).collect()
 }
 
 #[cfg(test)]

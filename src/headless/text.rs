@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::error::with_remedy_text;
 use crate::protocol::{Emotion, Event, GapCause, Severity};
+use crate::text::one_line;
 
 /// The printer of the format `text`: one line of time, mode and text for each reply, sound, margin and timing.
 #[derive(Debug, Default)]
@@ -89,11 +90,6 @@ pub(super) fn note(event: &Event) -> Option<String> {
 
 fn line(out: &mut impl Write, at: impl std::fmt::Display, mode: &str, text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(out, "{:>9}  {mode:<10}  {text}", at.to_string())
-}
-
-/// Returns `text` in one line, each run of white space replaced by a space.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the emoji of an emotion (`src/model/README.md` section 5.1), followed by a space.

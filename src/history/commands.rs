@@ -13,13 +13,14 @@ use super::queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
 use crate::clock::{local_zone, now_ms};
 use crate::config::{Deletion, ExportForm, HistoryRequest, Paths, ReportFormat, SessionChoice};
-use crate::console::{Completion, print};
+use crate::console::{Completion, note, print};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::DocumentFormat;
 use crate::files::{Existing, already_exists, is_same_file, write_document};
+use crate::text::{fitting, one_line};
 use crate::time::wall::{date_and_time, utc};
 
-/// Width to which the list of sessions cuts a session's name or first words, in characters.
+/// Width to which the list of sessions cuts a session's name or first words, in columns.
 const FIRST_COLUMNS: usize = 60;
 
 /// Runs `hearken history`: prints the result to `out`, and messages that are no result ("There is no history yet.") to `notes`. Returns
@@ -62,11 +63,6 @@ pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut not
     print(&mut out, text).map(|()| completion)
 }
 
-/// Prints a line to `notes`; a failure (a closed stderr) is ignored, because it does not concern the result.
-fn note(notes: &mut impl Write, text: std::fmt::Arguments<'_>) {
-    let _ = writeln!(notes, "{text}");
-}
-
 /// Returns the list of sessions, newest first, one per line or as a JSON array; empty without a history.
 fn list(path: &Path, format: ReportFormat) -> Result<String> {
     let sessions = Store::read(path)?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?;
@@ -76,7 +72,8 @@ fn list(path: &Path, format: ReportFormat) -> Result<String> {
     let zone = local_zone();
     let line = |session: &SessionSummary| {
         let what = if session.name.is_empty() { &session.first } else { &session.name };
-        let what: String = plain(what).chars().take(FIRST_COLUMNS).collect();
+        let what = one_line(what);
+        let what = fitting(&what, FIRST_COLUMNS);
         let recorded = if session.recordings > 0 { "  (recorded)" } else { "" };
         format!("{:>5}  {}  {:>9}  {what}{recorded}\n", session.id, date_and_time(session.started_ms, &zone), session.heard.to_string())
     };
@@ -88,11 +85,7 @@ fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<Str
     let (store, id) = open(path, session)?;
     let zone = local_zone();
     if format == ReportFormat::Text {
-        return Ok(document_of(&store, id, ExportForm::Document(DocumentFormat::Text), &zone)?
-            .split('\n')
-            .map(plain)
-            .collect::<Vec<_>>()
-            .join("\n"));
+        return document_of(&store, id, ExportForm::Document(DocumentFormat::Text), &zone);
     }
     let opened = store.open_session(id)?.ok_or_else(|| unknown(id))?;
     Ok(format!("{:#}\n", whole(&opened)))
@@ -135,7 +128,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     };
     let found = store.search(text)?;
     match found.len() {
-        0 => note(notes, format_args!("No session contains {text:?}.")),
+        0 => note(notes, format_args!("No session contains \"{}\".", one_line(text))),
         MAX_HITS => note(notes, format_args!("There may be more: these are the newest {MAX_HITS}.")),
         _ => {}
     }
@@ -147,7 +140,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
         if format == ReportFormat::Json {
             all.push(json!({"session": session, "kind": kind, "at": at, "utc": utc(wall_ms), "text": text}));
         } else {
-            lines += &format!("{session:>5}  {}  {kind:<10}  {}\n", date_and_time(wall_ms, &zone), plain(&text));
+            lines += &format!("{session:>5}  {}  {kind:<10}  {}\n", date_and_time(wall_ms, &zone), one_line(&text));
         }
     }
     Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })
@@ -214,9 +207,4 @@ fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
         io::ErrorKind::AlreadyExists => already_exists(to),
         _ => Error::cannot_write(to, &e),
     })
-}
-
-/// Returns `text` with each control character, which a terminal would obey, replaced by a space.
-fn plain(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }

@@ -4,7 +4,8 @@ use super::queries::{SessionSummary, StoredSession};
 use super::store::Store;
 use crate::config::ExportForm;
 use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::export::{DocumentFormat, document, jsonl};
+use crate::export::{DocumentFormat, document, escaped, jsonl};
+use crate::text::one_line;
 use crate::time::wall::{TimeZone, date_and_time, time_of_day};
 
 /// Renders session `id` in `form`. Text and Markdown have times in `zone`; subtitles have times since the start; events are JSON
@@ -44,10 +45,12 @@ fn time(opened: &StoredSession, at: crate::time::StreamTime, zone: &TimeZone) ->
 /// Returns the title, start, input and model above the lines of a document; empty for subtitles.
 fn head(opened: &StoredSession, form: DocumentFormat, zone: &TimeZone) -> String {
     let session = &opened.session;
-    let about = format!("{}, {}, {}", date_and_time(session.started_ms, zone), session.source, session.model);
+    let plain = |text: &str| escaped(&one_line(text), form);
+    let title = plain(&session_title(session, zone));
+    let about = format!("{}, {}, {}", date_and_time(session.started_ms, zone), plain(&session.source), plain(&session.model));
     match form {
-        DocumentFormat::Text => format!("{}\n{about}\n\n", session_title(session, zone)),
-        DocumentFormat::Markdown => format!("# {}\n\n{about}\n\n", session_title(session, zone)),
+        DocumentFormat::Text => format!("{title}\n{about}\n\n"),
+        DocumentFormat::Markdown => format!("# {title}\n\n{about}\n\n"),
         DocumentFormat::Srt | DocumentFormat::Vtt => String::new(),
     }
 }

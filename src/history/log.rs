@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::clock::now_ms;
 use crate::files::make_private_folder;
 use crate::protocol::Event;
+use crate::text::clean_name;
 use crate::time::SAMPLE_RATE_HZ;
 use crate::time::wall::utc;
 
@@ -41,7 +42,7 @@ impl ActivityLog {
 
     /// Appends a line to the log: the current time in UTC, and `text` with control characters replaced by spaces.
     pub(super) fn write(&mut self, text: &str) {
-        let line = format!("{} {}\n", utc(now_ms()), text.replace(char::is_control, " "));
+        let line = format!("{} {}\n", utc(now_ms()), clean_name(text));
         if self.file.as_ref().is_none_or(|(_, bytes)| *bytes > MAX_BYTES) {
             self.file = self.opened();
         }

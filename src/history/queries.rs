@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row as DbRow};
 
 use super::folding::{fold, words_of};
 use super::lines::PANELS;
-use super::store::Store;
+use super::store::{FOLDED_SINCE, Store, check_version};
 use crate::error::Result;
 use crate::protocol::{Event, Panel};
 use crate::time::StreamTime;
@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Finds the lines that contain every word of `text`: newest session first, newest line first, at most [`MAX_HITS`]. Words may
-    /// be parts of words and stand in any order; case and accents are ignored. A text without words finds nothing.
+    /// be parts of words and stand in any order; what folding removes is ignored. A text without words finds nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -115,17 +115,20 @@ impl Store {
         if words.is_empty() {
             return Ok(Vec::new());
         }
-        let (long, short): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| word.chars().count() >= TRIGRAM);
+        let is_folded = check_version(&self.db).map_err(|e| e.about(&self.path))? >= FOLDED_SINCE;
+        // An older database that cannot be written is read line by line.
+        let folded = if is_folded { "lines.folded" } else { "fold(lines.text)" };
+        let (long, short): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| is_folded && word.chars().count() >= TRIGRAM);
         // A quoted word is searched literally.
         let phrases: Vec<String> = long.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
         let indexed = if phrases.is_empty() { "1" } else { "lines.id IN (SELECT rowid FROM words WHERE words MATCH ?1)" };
         let query = format!(
             "SELECT lines.session, sessions.started, kind, at, lines.text FROM lines JOIN sessions ON sessions.id = lines.session
-             WHERE {indexed} AND holds(lines.text, ?2) ORDER BY sessions.started DESC, at DESC LIMIT {MAX_HITS}"
+             WHERE {indexed} AND holds({folded}, ?2) ORDER BY sessions.started DESC, at DESC LIMIT {MAX_HITS}"
         );
         let short = short.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" ");
         let mut hits: Vec<SearchHit> = self.query(|db| {
-            add_holds(db)?;
+            add_search_functions(db)?;
             let mut found = db.prepare_cached(&query)?;
             let rows = found.query_map([phrases.join(" AND "), short], |row| {
                 let code: usize = row.get::<_, i64>(2)?.try_into().unwrap_or(0);
@@ -256,14 +259,17 @@ pub const fn is_anchor(event: &Event) -> bool {
     )
 }
 
-/// Adds the SQL function `holds(text, words)` to the connection: true if `text`, folded, contains each of the folded `words`.
-fn add_holds(db: &Connection) -> rusqlite::Result<()> {
-    db.create_scalar_function("holds", 2, FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC, |call| {
+/// Adds two SQL functions to the connection: `fold(text)`, and `holds(folded, words)`, true if the folded text contains each of the
+/// folded `words`.
+pub(super) fn add_search_functions(db: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    db.create_scalar_function("fold", 1, flags, |call| Ok(fold(&call.get::<String>(0)?)))?;
+    db.create_scalar_function("holds", 2, flags, |call| {
         let (ValueRef::Text(text), ValueRef::Text(words)) = (call.get_raw(0), call.get_raw(1)) else { return Ok(false) };
         if words.is_empty() {
             return Ok(true);
         }
-        let (text, words) = (fold(&String::from_utf8_lossy(text)), String::from_utf8_lossy(words));
+        let (text, words) = (String::from_utf8_lossy(text), String::from_utf8_lossy(words));
         Ok(words.split(' ').all(|word| text.contains(word)))
     })
 }

@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::lines::{HistoryLine, code_of};
+use super::folding::fold;
+use super::journal::{is_without_shared_memory, open_journal, user_version};
+use super::lines::{HistoryLine, code_of, lines_of};
+use super::queries::add_search_functions;
+use super::recordings;
 use super::store_error::StoreError;
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,7 +21,7 @@ use crate::protocol::{Event, Panel};
 use crate::time::StreamTime;
 
 /// Version of the schema (`PRAGMA user_version`); a file of a newer version is refused and left alone.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 /// The longest wait for another connection to release its lock on the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Number of tables that the schema creates, including the full-text index `words`.
@@ -35,22 +39,29 @@ CREATE TABLE recordings(
     file TEXT PRIMARY KEY, session INTEGER NOT NULL REFERENCES sessions(id) ON DELETE CASCADE, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE lines(
     id INTEGER PRIMARY KEY, session INTEGER NOT NULL REFERENCES sessions(id) ON DELETE CASCADE, kind INTEGER NOT NULL,
-    number INTEGER NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL, UNIQUE(session, kind, number));
-CREATE INDEX lines_in_time ON lines(session, at);
-CREATE TRIGGER line_added AFTER INSERT ON lines BEGIN INSERT INTO words(rowid, text) VALUES(new.id, new.text); END;
-CREATE TRIGGER line_gone AFTER DELETE ON lines BEGIN INSERT INTO words(words, rowid, text) VALUES('delete', old.id, old.text); END;
-CREATE TRIGGER line_changed AFTER UPDATE ON lines BEGIN
-    INSERT INTO words(words, rowid, text) VALUES('delete', old.id, old.text);
-    INSERT INTO words(rowid, text) VALUES(new.id, new.text); END;";
+    number INTEGER NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL, folded TEXT NOT NULL DEFAULT '', UNIQUE(session, kind, number));
+CREATE INDEX lines_in_time ON lines(session, at);";
 
-/// The full-text index of [`SCHEMA`], which ignores accents since version 2, and the version.
+/// The full-text index of the folded lines, the triggers that keep it up, and the version.
 const INDEX: &str = "
-CREATE VIRTUAL TABLE words USING fts5(text, content='lines', content_rowid='id', tokenize='trigram remove_diacritics 1');
+CREATE VIRTUAL TABLE words USING fts5(folded, content='lines', content_rowid='id', tokenize='trigram case_sensitive 1');
 INSERT INTO words(words, rank) VALUES('secure-delete', 1);
-PRAGMA user_version = 2;";
+CREATE TRIGGER line_added AFTER INSERT ON lines BEGIN INSERT INTO words(rowid, folded) VALUES(new.id, new.folded); END;
+CREATE TRIGGER line_gone AFTER DELETE ON lines BEGIN INSERT INTO words(words, rowid, folded) VALUES('delete', old.id, old.folded); END;
+CREATE TRIGGER line_changed AFTER UPDATE ON lines BEGIN
+    INSERT INTO words(words, rowid, folded) VALUES('delete', old.id, old.folded);
+    INSERT INTO words(rowid, folded) VALUES(new.id, new.folded); END;
+PRAGMA user_version = 3;";
 
-/// The changes that turn a database of version 1 into one of version 2, before [`INDEX`] and after it.
-const FROM_VERSION_1: [&str; 2] = ["DROP TABLE words;", "INSERT INTO words(words) VALUES('rebuild');"];
+/// The changes that turn a database of version 1 or 2, whose index held the lines unfolded, into one of version 3, before [`INDEX`] and
+/// after it.
+const FROM_OLDER_VERSION: [&str; 2] = [
+    "DROP TRIGGER line_added; DROP TRIGGER line_gone; DROP TRIGGER line_changed; DROP TABLE words;
+    ALTER TABLE lines ADD COLUMN folded TEXT NOT NULL DEFAULT ''; UPDATE lines SET folded = fold(text);",
+    "INSERT INTO words(words) VALUES('rebuild');",
+];
+/// Version of the schema since which lines are stored folded as well.
+pub(super) const FOLDED_SINCE: i64 = 3;
 
 /// An open connection to the database of past sessions.
 #[derive(Debug)]
@@ -113,12 +124,19 @@ impl Store {
             return Ok(None);
         }
         let open = || -> std::result::Result<Option<Self>, StoreError> {
-            let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+            let connect = || Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+            let mut db = connect()?;
             db.busy_timeout(BUSY_TIMEOUT)?;
+            if user_version(&db).is_err_and(|error| is_without_shared_memory(&error)) {
+                // The file has a log that cannot be read on this disk: opening it for writing takes the log away.
+                Self::opened_at(path)?;
+                db = connect()?;
+                db.busy_timeout(BUSY_TIMEOUT)?;
+            }
             // A file without a schema counts as none.
             Ok((check_version(&db)? > 0).then(|| Self { db, path: path.to_owned() }))
         };
-        open().map_err(|error| error.about(path))
+        open().map_err(|error| error.with_lock_looked_at(path).about(path))
     }
 
     /// Opens the database at `path` for writing, creating it if needed. A damaged file is renamed to `history.damaged-TIME.db` and
@@ -144,6 +162,11 @@ impl Store {
     /// Opens the database at `path` for writing, creating file and schema if missing, and checks that the database is intact
     /// (`quick_check`).
     fn opened(path: &Path) -> std::result::Result<Self, StoreError> {
+        Self::opened_at(path).map_err(|error| error.with_lock_looked_at(path))
+    }
+
+    /// Opens the database like [`Store::opened`], and takes a disk without locks for one whose locks are held.
+    fn opened_at(path: &Path) -> std::result::Result<Self, StoreError> {
         if !path.exists() {
             let mut options = fs::OpenOptions::new();
             options.write(true).create_new(true);
@@ -154,10 +177,7 @@ impl Store {
         }
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
-        let version = check_version(&db)?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
-        // A commit survives a crash of the program; only a power failure can cost the newest half second.
-        db.pragma_update(None, "synchronous", "NORMAL")?;
+        let version = known_version(open_journal(&db)?)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
         if version == 0 {
@@ -167,8 +187,9 @@ impl Store {
         if db.query_row(tables, [], |row| row.get::<_, i64>(0))? != TABLES {
             return Err(StoreError::Damaged("some of its tables are missing".into()));
         }
-        if version == 1 {
-            let [before, after] = FROM_VERSION_1;
+        if (1..FOLDED_SINCE).contains(&version) {
+            let [before, after] = FROM_OLDER_VERSION;
+            add_search_functions(&db)?;
             db.execute_batch(&format!("BEGIN IMMEDIATE; {before} {INDEX} {after} COMMIT;"))?;
         }
         let sound: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -295,19 +316,30 @@ fn session_exists(db: &Connection, session: i64) -> rusqlite::Result<bool> {
 
 /// Returns the version of the database's schema, 0 for a new file; the error [`StoreError::Newer`] for a version above
 /// [`SCHEMA_VERSION`].
-fn check_version(db: &Connection) -> std::result::Result<i64, StoreError> {
-    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+pub(super) fn check_version(db: &Connection) -> std::result::Result<i64, StoreError> {
+    known_version(user_version(db)?)
+}
+
+/// Returns `version`; the error [`StoreError::Newer`] for a version above [`SCHEMA_VERSION`].
+fn known_version(version: i64) -> std::result::Result<i64, StoreError> {
     if version > SCHEMA_VERSION { Err(StoreError::Newer(version)) } else { Ok(version) }
 }
 
 /// Stores lines of a session: inserts new lines, and updates stored lines whose text has changed.
 pub(super) fn write_lines(step: &Connection, session: i64, lines: &[HistoryLine]) -> rusqlite::Result<()> {
     let mut line_in = step.prepare_cached(
-        "INSERT INTO lines(session, kind, number, at, text) VALUES(?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT(session, kind, number) DO UPDATE SET text = excluded.text WHERE text <> excluded.text",
+        "INSERT INTO lines(session, kind, number, at, text, folded) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT(session, kind, number) DO UPDATE SET text = excluded.text, folded = excluded.folded WHERE text <> excluded.text",
     )?;
     for line in lines {
-        line_in.execute(params![session, code_of(line.panel) as i64, line.number as i64, line.at.0.0 as i64, line.text])?;
+        line_in.execute(params![
+            session,
+            code_of(line.panel) as i64,
+            line.number as i64,
+            line.at.0.0 as i64,
+            line.text,
+            fold(&line.text)
+        ])?;
     }
     Ok(())
 }

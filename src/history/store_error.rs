@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use super::journal::keeps_locks;
 use super::store::SCHEMA_VERSION;
 use crate::error::{Error, ErrorKind, Remedy};
 
@@ -16,6 +17,8 @@ pub(super) enum StoreError {
     Newer(i64),
     /// Another program holds a lock on the file.
     Locked,
+    /// The disk of the file keeps no locks.
+    NoLocks,
     /// The file or its folder may not be written.
     ReadOnly,
     /// The disk is full.
@@ -53,6 +56,14 @@ impl From<std::io::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Returns the error, or [`StoreError::NoLocks`] for a lock on the database at `path` that is held only because the disk keeps none.
+    pub(super) fn with_lock_looked_at(self, path: &Path) -> Self {
+        match path.parent() {
+            Some(folder) if self == Self::Locked && !keeps_locks(folder) => Self::NoLocks,
+            _ => self,
+        }
+    }
+
     /// Returns the `History` error about the database at `path`, with the remedy if there is one.
     pub(super) fn about(&self, path: &Path) -> Error {
         let remedy = match self {
@@ -60,6 +71,7 @@ impl StoreError {
             Self::Locked => Some(Remedy::CloseThatProgram),
             Self::ReadOnly | Self::CannotOpen(_) => Some(Remedy::AllowAccess),
             Self::Full => Some(Remedy::FreeDisk),
+            Self::NoLocks => Some(Remedy::ChooseOtherPlace),
             Self::Damaged(_) | Self::Io(_) | Self::Other(_) => None,
         };
         let why = match self {
@@ -70,6 +82,7 @@ impl StoreError {
                 format!("this history is from a newer Hearken (version {version}; this one knows {SCHEMA_VERSION})")
             }
             Self::Locked => "another program holds the history".into(),
+            Self::NoLocks => "this disk keeps no locks, as some network folders do, so no history can be kept on it".into(),
             Self::ReadOnly => "the history cannot be written".into(),
             Self::Full => "the disk is full".into(),
             Self::CannotOpen(why) => format!("the history cannot be opened ({why})"),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::config::Paths;
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::read_text;
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{Licence, LicenceWording, Wording};
 
@@ -176,10 +177,10 @@ impl CatalogEntry {
 pub fn all(paths: &Paths) -> Result<Vec<CatalogEntry>> {
     let mut entries = read(BUILT_IN, Path::new("models/catalog.toml"))?;
     let own = paths.config.join("catalog.toml");
-    let text = match std::fs::read_to_string(&own) {
+    let text = match read_text(&own) {
         Ok(text) => text,
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(entries),
-        Err(e) => return Err(Error::at(ErrorKind::Settings, &own, e).with_remedy(Remedy::AllowAccess)),
+        Err(e) => return Err(Error::settings_file(&own, &e)),
     };
     for entry in read(&text, &own)? {
         if entry.name == STARTER {

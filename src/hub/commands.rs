@@ -19,7 +19,7 @@ use super::manager::{card, remove};
 use super::model_dir::ModelDir;
 use super::settings::HubSettings;
 use crate::config::{Consent, DownloadOptions, ModelRequest, Paths, QuantiseOptions, ReportFormat};
-use crate::console::{Completion, print};
+use crate::console::{Completion, note, print};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
@@ -61,14 +61,20 @@ fn list(format: ReportFormat, paths: &Paths, settings: &HubSettings) -> Result<(
         ReportFormat::Json => print_line(serde_json::Value::Array(cards.iter().map(as_json).collect())),
         ReportFormat::Text => cards.iter().try_for_each(|card| {
             print_line(format_args!("{:10} {:24} {}", card.name, state_in_words(card), card.title))?;
-            print_line(format_args!("{:10} {}", "", card.about))?;
-            let mut needs = format!("memory {}", size(card.memory_bytes));
-            if card.download_bytes > 0 {
-                needs += &format!(", download {}, prepared {}", size(card.download_bytes), size(card.prepared_bytes));
+            if !card.about.is_empty() {
+                print_line(format_args!("{:10} {}", "", card.about))?;
             }
-            print_line(format_args!("{:10} {needs}; from {}", "", card.source))
+            print_line(format_args!("{:10} {}from {}", "", needs_in_words(card), card.source))
         }),
     }
+}
+
+/// Returns what a model needs, as far as the catalogue knows it, for the list.
+fn needs_in_words(card: &ModelCard) -> String {
+    let needs = [("memory", card.memory_bytes), ("download", card.download_bytes), ("prepared", card.prepared_bytes)];
+    let known: Vec<String> =
+        needs.into_iter().filter(|(_, bytes)| *bytes > 0).map(|(what, bytes)| format!("{what} {}", size(bytes))).collect();
+    if known.is_empty() { String::new() } else { known.join(", ") + "; " }
 }
 
 /// Returns the state of a model on this machine in words, for the list.
@@ -362,8 +368,7 @@ fn remove_model(choice: &ModelChoice, consent: Consent, paths: &Paths, settings:
 
 /// Prints a line on stderr; a failure is ignored.
 fn print_note(what: impl std::fmt::Display) {
-    // stderr may be closed.
-    let _ = writeln!(io::stderr(), "{what}");
+    note(&mut io::stderr(), what);
 }
 
 /// Prints a line of the result on stdout.

@@ -412,7 +412,7 @@ impl AudioConfig {
 
 /// Returns the contents of a text file of a checkpoint; fails if the file is missing, unreadable or not UTF-8, naming the file.
 pub(super) fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| {
+    crate::files::read_text(path).map_err(|e| {
         let why = match e.kind() {
             std::io::ErrorKind::NotFound => "this file of the checkpoint is missing".to_owned(),
             std::io::ErrorKind::InvalidData => "not a text file".to_owned(),

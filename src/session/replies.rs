@@ -7,6 +7,7 @@ use crate::lane::{Choice, LaneEvent};
 use crate::model::starter_phrases;
 use crate::model::text::{StreamingText, Vocabulary};
 use crate::protocol::{Event, Panel, ReplyId, StopReason};
+use crate::text::{beginning, one_line};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
 /// Time within which a sound of the same name counts as another occurrence of one sound: 5 s, in samples (a dog barks every second or two).
@@ -84,7 +85,7 @@ impl ReplyEvents {
             out.push(Event::ReplyText { at, reply, mode: mode.name.clone(), text });
         }
         let text = open.text.text().to_owned();
-        let shortened = || text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_NAME_CHARS).collect();
+        let shortened = || beginning(&one_line(&text), MAX_NAME_CHARS).to_owned();
         let name: String = starter_phrases::match_sound_name(&text).map_or_else(shortened, str::to_owned);
         out.push(Event::ReplyFinished {
             at,

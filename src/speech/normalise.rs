@@ -3,18 +3,14 @@
 //! The result has no control character, bracket, backslash or quotation mark, and no text that a voice program interprets as a
 //! command ("[[" begins phonemes in espeak).
 
-use super::numbers;
-use super::{Language, is_han};
-
-/// Longest HTML tag that is removed, in characters.
-const LONGEST_TAG: usize = 60;
-/// Longest target of a Markdown link that is removed, in characters.
-const LONGEST_TARGET: usize = 500;
+use super::characters::common_forms;
+use super::markup::without_markup;
+use super::{Language, is_han, numbers, roman};
 
 /// Returns `text` in its spoken form: words, digits and punctuation; empty if there is nothing to say.
 #[must_use]
 pub fn spoken_form(text: &str, language: Language) -> String {
-    let plain = without_markup(text);
+    let plain = roman::in_digits(&without_markup(&common_forms(text)));
     let words = match language {
         Language::English => expand_abbreviations(&plain),
         Language::Chinese => plain,
@@ -56,8 +52,20 @@ fn sign(c: char, language: Language) -> Sign {
         '&' | '＆' => word("and", "和"),
         '+' | '＋' => word("plus", "加"),
         '=' | '＝' => word("equals", "等于"),
+        '−' => word("minus", "减"),
         '×' => word("times", "乘"),
         '÷' => word("divided by", "除以"),
+        '±' => word("plus or minus", "正负"),
+        '<' => word("less than", "小于"),
+        '>' => word("greater than", "大于"),
+        '≤' => word("less than or equal to", "小于等于"),
+        '≥' => word("greater than or equal to", "大于等于"),
+        '≠' => word("not equal to", "不等于"),
+        '≈' => word("about", "约"),
+        '√' => word("square root of", "根号"),
+        '∞' => word("infinity", "无穷大"),
+        '^' => word("to the power of", "的幂"),
+        '‰' => word("per thousand", "千分号"),
         '%' | '％' => word("percent", "百分号"),
         '@' => word("at", "艾特"),
         '°' => word("degrees", "度"),
@@ -103,92 +111,6 @@ fn clean_punctuation(text: &str) -> String {
         }
     }
     out
-}
-
-/// Returns `text` without Markdown and HTML, and with links shortened to the name of the site.
-fn without_markup(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for line in text.lines() {
-        let bare = line.trim_start().trim_start_matches(['#', '>', '•', '·']).trim_start();
-        let bare = ["- ", "* ", "+ "].iter().find_map(|bullet| bare.strip_prefix(bullet)).unwrap_or(bare);
-        without_marks(bare, &mut out);
-        out.push('\n');
-    }
-    out
-}
-
-/// Appends a line of text to `out` without Markdown, HTML tags and link targets.
-fn without_marks(line: &str, out: &mut String) {
-    let mut rest = line;
-    while let Some(c) = rest.chars().next() {
-        if let Some(long) = link_length(rest) {
-            out.push_str(&link(&rest[..long]));
-            rest = &rest[long..];
-            continue;
-        }
-        let after = &rest[c.len_utf8()..];
-        if c == '<'
-            && let Some(tag) = find(after, '>', LONGEST_TAG).filter(|_| after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/'))
-        {
-            out.push(' ');
-            rest = &after[tag + 1..];
-        } else if let Some(rest_of_entity) = entity(rest, out) {
-            rest = rest_of_entity;
-        } else if c == ']'
-            && let Some(end) =
-                find(after, ')', LONGEST_TARGET).filter(|end| after[1..*end].len() == link_length(&after[1..]).unwrap_or(usize::MAX))
-        {
-            // The target of a labelled link; the label is spoken.
-            rest = &after[end + 1..];
-        } else {
-            match c {
-                '*' | '`' | '~' | '[' | ']' | '{' | '}' | '|' | '\\' | '^' | '<' | '>' | '"' | '“' | '”' | '«' | '»' | '_' => {
-                    // "snake_case" is two words, "**bold**text" one.
-                    if c == '_' || c == '|' || c == '[' {
-                        out.push(' ');
-                    }
-                }
-                c => out.push(c),
-            }
-            rest = after;
-        }
-    }
-}
-
-/// Returns the byte position of `wanted` within the first `most` characters; None if it is not there.
-fn find(text: &str, wanted: char, most: usize) -> Option<usize> {
-    text.char_indices().take(most).find(|(_, c)| *c == wanted).map(|(at, _)| at)
-}
-
-/// Returns the length of the web link at the start of `text`, in bytes; None if `text` does not begin with one.
-fn link_length(text: &str) -> Option<usize> {
-    let begins =
-        ["https://", "http://", "www."].iter().any(|scheme| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme)));
-    if !begins {
-        return None;
-    }
-    let end = text.find(|c: char| c.is_whitespace() || matches!(c, ')' | '>' | '"' | '<' | '，' | '。') || is_han(c)).unwrap_or(text.len());
-    Some(text[..end].trim_end_matches(['.', ',', ';', '!', '?']).len())
-}
-
-/// Returns the spoken name of the site that `link` points to: `example dot com`.
-fn link(link: &str) -> String {
-    let site = link.split_once("://").map_or(link, |(_, rest)| rest);
-    let site = site.split(['/', '?', '#', ':']).next().unwrap_or(site);
-    let site = site.get(..4).filter(|www| www.eq_ignore_ascii_case("www.")).map_or(site, |_| &site[4..]);
-    site.replace('.', " dot ")
-}
-
-/// Appends the character of the HTML entity at the start of `text` to `out`, and returns the text behind the entity; None without an
-/// entity.
-fn entity<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
-    /// HTML entities with the characters that they stand for.
-    const ENTITIES: [(&str, char); 6] = [("&amp;", '&'), ("&lt;", ' '), ("&gt;", ' '), ("&nbsp;", ' '), ("&quot;", ' '), ("&#39;", '\'')];
-    ENTITIES.iter().find_map(|(name, c)| {
-        let rest = text.strip_prefix(name)?;
-        out.push(*c);
-        Some(rest)
-    })
 }
 
 /// Replaces English abbreviations by the words that they stand for; each word is followed by one space.
@@ -292,6 +214,120 @@ mod tests {
             assert_eq!(english(text), said, "{text}");
         }
         assert_eq!(spoken_form("茶 & 蛋糕。", Language::Chinese), "茶和蛋糕。");
+    }
+
+    #[test]
+    fn nothing_between_two_digits_vanishes_and_every_sign_keeps_its_meaning() {
+        let english_table = [
+            ("−5 °C", "minus 5 degrees Celsius"),
+            ("It is -5°C.", "It is minus 5 degrees Celsius."),
+            ("–5 to 3", "minus 5 to 3"),
+            ("x = -5", "x equals minus 5"),
+            ("-$5", "minus 5 dollars"),
+            (".5", "0.5"),
+            ("about -.5", "about minus 0.5"),
+            ("$.50", "0.50 dollars"),
+            ("2*3=6", "2 times 3 equals 6"),
+            ("2 * 3 = 6", "2 times 3 equals 6"),
+            ("**2** and *3*", "2 and 3"),
+            ("2×3", "2 times 3"),
+            ("6/2=3", "6 divided by 2 equals 3"),
+            ("10^6", "10 to the power of 6"),
+            ("10^-6", "10 to the power of minus 6"),
+            ("2**3", "2 cubed"),
+            ("x² + y³", "x squared plus y cubed"),
+            ("10⁻³", "10 to the power of minus 3"),
+            ("80 m², 5 km²", "80 square meters, 5 square kilometers"),
+            ("a footnote¹ here", "a footnote here"),
+            ("H₂O", "H2O"),
+            ("1<2", "1 less than 2"),
+            ("3<5>2", "3 less than 5 greater than 2"),
+            ("1 &lt; 2", "1 less than 2"),
+            ("if x<y and y>0", "if x less than y and y greater than 0"),
+            ("x <= 5", "x less than or equal to 5"),
+            ("5 >= x != 3", "5 greater than or equal to x not equal to 3"),
+            ("5<b>6</b>7", "5 6 7"),
+            ("1/2", "one half"),
+            ("2/3 of 3/4", "two thirds of three quarters"),
+            ("2 1/2 or 2½", "2 and one half or 2 and one half"),
+            ("120/80", "120 over 80"),
+            ("24/7", "24 7"),
+            ("3/4/2026", "3 4 2026"),
+            ("555-1234", "5 5 5 1 2 3 4"),
+            ("+1-555-123-4567", "plus 1 5 5 5 1 2 3 4 5 6 7"),
+            ("1990-2000", "1990 to 2000"),
+            ("100-1000", "100 to 1000"),
+            ("3.5-4.5", "3.5 to 4.5"),
+            ("3~5", "3 to 5"),
+            ("~5", "about 5"),
+            ("5-3=2", "5 minus 3 equals 2"),
+            ("5 - 3 is 2", "5 minus 3 is 2"),
+            ("9 - 17", "9 to 17"),
+            ("10:30-11:45", "10 30 to 11 45"),
+            ("5-10%", "5 to 10 percent"),
+            ("5%-10%", "5 percent to 10 percent"),
+            ("$5 million", "5 million dollars"),
+            ("$1.2M", "1.2 million dollars"),
+            ("$3bn, £2k", "3 billion dollars, 2 thousand pounds"),
+            ("5 €", "5 euros"),
+            ("5€ or 20 $", "5 euros or 20 dollars"),
+            ("$5-10", "5 to 10 dollars"),
+            ("$5/month", "5 dollars per month"),
+            ("1920x1080", "1920 by 1080"),
+            ("3 x 4 = 12", "3 times 4 equals 12"),
+            ("1_000 5\\6 5\"6", "1 000 5 6 5 6"),
+            ("#1 of 5#6", "number 1 of 5 6"),
+            ("5±1", "5 plus or minus 1"),
+            ("World War II", "World War 2"),
+            ("Henry VIII, I said", "Henry the 8th, I said"),
+            ("Chapter IV. Part I agree", "Chapter 4. Part I agree"),
+            ("F-16, COVID-19, 0x10", "F-16, COVID-19, 0x10"),
+            ("a -> b", "a, b"),
+            ("1 km, 1 °C", "1 kilometer, 1 degree Celsius"),
+            ("５％", "5 percent"),
+        ];
+        let wrong = |language, table: &[(&'static str, &'static str)]| -> Vec<(&str, String)> {
+            table
+                .iter()
+                .map(|(text, said)| (*text, spoken_form(text, language), *said))
+                .filter(|(_, got, said)| got != said)
+                .map(|(text, got, _)| (text, got))
+                .collect()
+        };
+        assert_eq!(wrong(Language::English, &english_table), []);
+        let chinese_table = [
+            ("5-10%", "百分之5到10"),
+            ("5%-10%", "百分之5到百分之10"),
+            ("-5℃", "负5摄氏度"),
+            ("温度是−5℃", "温度是负5摄氏度"),
+            ("10^6", "10的6次方"),
+            ("x²", "x的平方"),
+            ("3<5", "3 小于 5"),
+            ("1/2", "2分之1"),
+            ("5-3=2", "5减3 等于 2"),
+            ("2*3=6", "2 乘 3 等于 6"),
+            ("$500万", "500万美元"),
+            ("$1.2M", "1.2百万美元"),
+            ("5 €", "5欧元"),
+            ("555-1234", "5 5 5 1 2 3 4"),
+            ("80 m²", "80平方米"),
+            ("World War II", "World War 2"),
+        ];
+        assert_eq!(wrong(Language::Chinese, &chinese_table), []);
+    }
+
+    #[test]
+    fn no_two_numbers_are_joined_whatever_stands_between_them() {
+        let signs = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~−–—×÷±≤≥≠≈√∞²½°€£¥§†•·…“”«»→←\u{a0}\u{200b}\u{ad}\t٪𝟘😀";
+        for language in [Language::English, Language::Chinese] {
+            for one in signs.chars() {
+                for two in std::iter::once(None).chain(signs.chars().map(Some)) {
+                    let text: String = ['7', one].into_iter().chain(two).chain(['8']).collect();
+                    let said = spoken_form(&text, language);
+                    assert!(said.contains('7') && said.contains('8') && !said.contains("78"), "{text}: {said}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -10,10 +10,12 @@ pub use jiff::tz::TimeZone;
 /// Milliseconds of a second.
 const MS: i64 = 1_000;
 
-/// Returns the date and time `ms` (milliseconds since 1970, UTC) in `zone` as `2026-11-23 14:02:11`.
+/// Returns the date and time `ms` (milliseconds since 1970, UTC) in `zone` as `2026-11-23 14:02:11`; with ` UTC` behind it if the zone of
+/// the system is not known, so that nobody takes it for local time.
 #[must_use]
 pub fn date_and_time(ms: i64, zone: &TimeZone) -> String {
-    local(ms, zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    let unknown = if zone.is_unknown() { " UTC" } else { "" };
+    format!("{}{unknown}", local(ms, zone).strftime("%Y-%m-%d %H:%M:%S"))
 }
 
 /// Returns the time of day of `ms` (milliseconds since 1970, UTC) in `zone` as `14:02:11`.
@@ -127,6 +129,7 @@ mod tests {
         assert_eq!(date_and_time(-1_000, &utc_zone), "1969-12-31 23:59:59");
         assert_eq!(utc(1_795_447_331_000), "2026-11-23T15:22:11Z");
         assert_eq!(date_and_time(1_795_447_331_000, &east(10)), "2026-11-24 01:22:11");
+        assert_eq!(date_and_time(0, &TimeZone::unknown()), "1970-01-01 00:00:00 UTC");
         assert!(date_and_time(i64::MAX, &utc_zone).starts_with("9999-12-30"), "no date is beyond the calendar's last");
     }
 

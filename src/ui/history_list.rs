@@ -13,6 +13,7 @@ use super::strings::{Strings, fill};
 use super::theme;
 use super::virtual_list::VirtualList;
 use crate::history::{MAX_HITS, SessionSummary, places_of};
+use crate::text::{beginning, cluster_from};
 use crate::time::wall::hour_and_minute;
 
 /// Height of an entry, in points.
@@ -131,9 +132,12 @@ pub(super) fn hits_ui(ui: &mut Ui, s: &Strings, calendar: &Calendar, list: &mut 
 fn excerpt(query: &str, text: &str) -> String {
     let first = places_of(query, text).first().map_or(0, |place| place.start);
     let before = text[..first].char_indices().rev().nth(BEFORE_WORD).map_or(0, |(at, _)| at);
-    let from = if before == 0 { 0 } else { text[before..first].find(' ').map_or(before, |space| before + space + 1) };
-    let cut: String = text[from..].chars().take(ENTRY_CHARS).collect();
-    if from == 0 { cut } else { format!("…{cut}") }
+    let from = match text[before..first].find(' ') {
+        Some(space) if before > 0 => before + space + 1,
+        _ => cluster_from(text, before),
+    };
+    let cut = beginning(&text[from..], ENTRY_CHARS);
+    if from == 0 { cut.to_owned() } else { format!("…{cut}") }
 }
 
 /// Paints an entry, with its lines cut to the list's width. Returns true if the entry was clicked in this frame.

@@ -3,7 +3,7 @@
 use egui::{Id, Layout, RichText, Slider, Ui, vec2};
 
 use super::{controls, theme};
-use crate::history::places_of;
+use crate::history::has_all_words;
 
 /// Width below which the control of a row stands below its label, in points.
 const STACKED_BELOW: f32 = 420.0;
@@ -123,8 +123,7 @@ impl<'a> Rows<'a> {
     fn admits(&mut self, label: &str, help: &str) -> bool {
         if self.is_search() {
             let text = format!("{} {label} {help}", self.title);
-            let has = |word: &str| !places_of(word, &text).is_empty();
-            if !self.query.split_whitespace().all(has) {
+            if !has_all_words(self.query, &text) {
                 return false;
             }
             if self.painted == 0 {

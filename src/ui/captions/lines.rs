@@ -7,6 +7,7 @@ use egui::{Color32, FontId, Galley, Painter, Visuals};
 
 use crate::config::prefs::CaptionPrefs;
 use crate::protocol::Emotion;
+use crate::text::without_beginning;
 use crate::time::StreamTime;
 use crate::transcript::{SpeechRow, Transcript};
 use crate::ui::strings::{Strings, fill};
@@ -102,9 +103,9 @@ fn tail(text: &str) -> String {
     if count <= MAX_CHARS { text.to_owned() } else { cut(text, count - MAX_CHARS) }
 }
 
-/// Returns `text` without its first `skip` characters, after an ellipsis.
+/// Returns `text` without its first `skip` characters and the rest of the letter that they end in, after an ellipsis.
 fn cut(text: &str, skip: usize) -> String {
-    ['…'].into_iter().chain(text.chars().skip(skip)).collect()
+    format!("…{}", without_beginning(text, skip))
 }
 
 /// Lays `text` out, centred, in `rows` rows of `width` points at most: of a longer text the end, after an ellipsis.
