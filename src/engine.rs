@@ -220,7 +220,9 @@ fn open_source(settings: &Settings) -> Result<CapturedSource> {
             };
             captured_source(settings, Box::new(source), 0.0, SourceTiming::Live)
         }
-        SourceChoice::Files { paths, reading, gap_secs, speed } => at_speed(Box::new(FileSource::open_as(paths, *reading)?), *gap_secs, *speed),
+        SourceChoice::Files { paths, reading, gap_secs, speed } => {
+            at_speed(Box::new(FileSource::open_as(paths, *reading)?), *gap_secs, *speed)
+        }
         SourceChoice::Stdin { raw, gap_secs, speed } => at_speed(Box::new(FileSource::stdin(*raw)?), *gap_secs, *speed),
     })
 }

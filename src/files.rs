@@ -67,10 +67,10 @@ fn private_builder() -> fs::DirBuilder {
 ///
 /// # Errors
 /// The cause when the file cannot be read; `InvalidData` with the number of the line when it holds anything but text.
-pub fn read_text(path: &Path) -> std::io::Result<String> {
+pub fn read_text(path: &Path) -> io::Result<String> {
     text_of(fs::read(path)?).map_err(|line| {
         let why = format!("line {line} is not text in UTF-8; save the file as UTF-8");
-        std::io::Error::new(std::io::ErrorKind::InvalidData, why)
+        io::Error::new(io::ErrorKind::InvalidData, why)
     })
 }
 

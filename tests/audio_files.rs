@@ -117,7 +117,18 @@ fn as_file_and_as_pipe(name: &str, bytes: &[u8]) -> [(Vec<f32>, Vec<SourceEvent>
 
 #[test]
 fn pipe_brings_the_same_sound_as_a_file_in_every_form_that_needs_no_index() {
-    for name in ["speech.wav", "speech.flac", "speech.mp3", "speech.ogg", "speech.opus", "speech.mkv", "speech.au", "adpcm_ms.wav", "speech.aac", "faststart.m4a"] {
+    for name in [
+        "speech.wav",
+        "speech.flac",
+        "speech.mp3",
+        "speech.ogg",
+        "speech.opus",
+        "speech.mkv",
+        "speech.au",
+        "adpcm_ms.wav",
+        "speech.aac",
+        "faststart.m4a",
+    ] {
         let [file, pipe] = as_file_and_as_pipe(name, &std::fs::read(audio(name)).unwrap());
         assert_eq!(file.1, [SourceEvent::EndOfFile], "{name}");
         assert_eq!((file.0.len(), &file.1), (pipe.0.len(), &pipe.1), "{name}");
@@ -153,8 +164,27 @@ fn wrong_lengths_of_a_wav_hide_no_sound() {
         ("length too small", wav(1, 1, 16_000, 16, 16_000, &data)),
         // More than 4 GB, modulo 4 GB.
         ("length wrapped", wav(1, 1, 16_000, 16, bytes - 30_000, &data)),
-        ("two chunks of sound", [wav(1, 1, 16_000, 16, 30_000, &data[..30_000]), b"data".to_vec(), (bytes - 30_000).to_le_bytes().to_vec(), data[30_000..].to_vec()].concat()),
-        ("a list between two chunks of sound", [wav(1, 1, 16_000, 16, 30_000, &data[..30_000]), list.clone(), b"data".to_vec(), (bytes - 30_000).to_le_bytes().to_vec(), data[30_000..].to_vec()].concat()),
+        (
+            "two chunks of sound",
+            [
+                wav(1, 1, 16_000, 16, 30_000, &data[..30_000]),
+                b"data".to_vec(),
+                (bytes - 30_000).to_le_bytes().to_vec(),
+                data[30_000..].to_vec(),
+            ]
+            .concat(),
+        ),
+        (
+            "a list between two chunks of sound",
+            [
+                wav(1, 1, 16_000, 16, 30_000, &data[..30_000]),
+                list.clone(),
+                b"data".to_vec(),
+                (bytes - 30_000).to_le_bytes().to_vec(),
+                data[30_000..].to_vec(),
+            ]
+            .concat(),
+        ),
         ("a list behind", [right.clone(), list].concat()),
         ("tags behind", [right.clone(), b"TAG".to_vec(), vec![b'x'; 125]].concat()),
         ("a tag in front", [id3, right.clone()].concat()),
@@ -177,8 +207,11 @@ fn what_is_missing_at_the_end_is_said_in_seconds() {
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let (heard, events) = hear(FileSource::open(&[path]).unwrap());
-        let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &events[..] else { panic!("{name}: {} samples, {events:?}", heard.len()) };
-        let said = error.message().split("cut off: ").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|secs| secs.parse::<f64>().ok());
+        let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &events[..] else {
+            panic!("{name}: {} samples, {events:?}", heard.len())
+        };
+        let said =
+            error.message().split("cut off: ").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|secs| secs.parse::<f64>().ok());
         let missing = 1.2 - heard.len() as f64 / 16_000.0;
         assert!(!heard.is_empty() && error.message().contains(name) && (said.unwrap() - missing).abs() < 0.15, "{missing:.2} s: {error}");
     }
@@ -187,7 +220,11 @@ fn what_is_missing_at_the_end_is_said_in_seconds() {
     let path = dir.path().join("speech.opus");
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let (heard, events) = hear(FileSource::open(&[path]).unwrap());
-    assert!(!heard.is_empty() && matches!(&events[..], [SourceEvent::Problem(error), SourceEvent::EndOfFile] if error.message().contains("cut off")), "{events:?}");
+    assert!(
+        !heard.is_empty()
+            && matches!(&events[..], [SourceEvent::Problem(error), SourceEvent::EndOfFile] if error.message().contains("cut off")),
+        "{events:?}"
+    );
 }
 
 #[test]
@@ -220,7 +257,11 @@ fn recording_in_a_form_that_is_not_decoded_is_called_by_its_name() {
         (put("a.amr", &[&b"#!AMR\n"[..], &[0x3c; 200]].concat()), "AMR", Remedy::ConvertAudio),
         (put("a.wav", &gsm), "GSM 6.10", Remedy::ConvertAudio),
         (put("a.pdf.wav", b"%PDF-1.7 and more than a few bytes of a document that nobody can hear"), "PDF", Remedy::ChooseAudioFile),
-        (put("a.txt", "Notes about Tuesday, and nothing that could be heard by anybody. ".repeat(20).as_bytes()), "a text", Remedy::ChooseAudioFile),
+        (
+            put("a.txt", "Notes about Tuesday, and nothing that could be heard by anybody. ".repeat(20).as_bytes()),
+            "a text",
+            Remedy::ChooseAudioFile,
+        ),
         (put("cut.m4a", &std::fs::read(audio("speech.m4a")).unwrap()[..6_000]), "index", Remedy::ChooseAudioFile),
     ] {
         let error = FileSource::open(std::slice::from_ref(&path)).unwrap_err();

@@ -11,8 +11,8 @@ use hearken::audio::scripted::{ScriptStep, ScriptedSource};
 use hearken::audio::{Source, SourceEvent};
 use hearken::config::modes::builtin;
 use hearken::config::{
-    ComputeDevice, ContextChoice, EventOptions, FileSpeed, NewMode, Paths, Precision, SamplingChoice, Settings, SourceChoice, StartState,
-    add_mode,
+    ComputeDevice, ContextChoice, EventOptions, FileSpeed, NewMode, Paths, Precision, ReadOptions, SamplingChoice, Settings, SourceChoice,
+    StartState, add_mode,
 };
 use hearken::engine::{EngineHandle, start_hearing};
 use hearken::error::{ErrorKind, Result};
@@ -39,7 +39,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         threads: None,
         modes: builtin(Language::Chinese, &paths.instructions()),
         modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
-        source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, speed: FileSpeed::Unthrottled },
+        source: SourceChoice::Files { paths: Vec::new(), reading: ReadOptions::default(), gap_secs: 0.0, speed: FileSpeed::Unthrottled },
         start: StartState::Listening,
         hidden: false,
         output: DeviceChoice::Default,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use egui_kittest::kittest::Queryable;
-use hearken::config::{Cli, FileSpeed, HistoryPrefs, Paths, Request, Settings, SourceChoice, StartState, Stdout};
+use hearken::config::{Cli, FileSpeed, HistoryPrefs, Paths, ReadOptions, Request, Settings, SourceChoice, StartState, Stdout};
 use hearken::engine::{EngineHandle, start_patiently};
 use hearken::error::ErrorKind;
 use hearken::history::{HistoryCallbacks, HistoryHandle, HistoryState};
@@ -199,7 +199,8 @@ fn settings(home: &Path) -> Settings {
         panic!("no window")
     };
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d1_speech_7p3s.wav");
-    settings.source = SourceChoice::Files { paths: vec![file], gap_secs: 0.0, speed: FileSpeed::Unthrottled };
+    settings.source =
+        SourceChoice::Files { paths: vec![file], reading: ReadOptions::default(), gap_secs: 0.0, speed: FileSpeed::Unthrottled };
     *settings
 }
 
@@ -299,7 +300,12 @@ fn session_that_starts_paused_hears_nothing_before_it_is_resumed() {
 fn session_that_cannot_start_at_all_is_a_window_that_says_why() {
     let home = tempfile::tempdir().unwrap();
     let mut settings = settings(home.path());
-    settings.source = SourceChoice::Files { paths: vec![home.path().join("none.wav")], gap_secs: 0.0, speed: FileSpeed::Unthrottled };
+    settings.source = SourceChoice::Files {
+        paths: vec![home.path().join("none.wav")],
+        reading: ReadOptions::default(),
+        gap_secs: 0.0,
+        speed: FileSpeed::Unthrottled,
+    };
     let engine = start_patiently(settings.clone(), &[]);
     assert!(!engine.is_running());
     let events = listen(&engine);

@@ -163,9 +163,8 @@ impl Decoder {
         };
         let Opened { packets, codec, length_secs, promised_secs, end } = opened.map_err(|why| match why {
             Refusal::Unreadable(e) => cannot_read(name, &e),
-            Refusal::Form(why) => {
-                Error::at(ErrorKind::AudioFile, name, format!("Hearken cannot read this recording: {why}")).with_remedy(Remedy::ConvertAudio)
-            }
+            Refusal::Form(why) => Error::at(ErrorKind::AudioFile, name, format!("Hearken cannot read this recording: {why}"))
+                .with_remedy(Remedy::ConvertAudio),
             Refusal::NotSound(why) => Error::at(ErrorKind::AudioFile, name, why).with_remedy(Remedy::ChooseAudioFile),
         })?;
         let mut decoder = Self {

@@ -17,8 +17,8 @@ use super::settings_file::{self, FileSettings, NamedMode};
 use super::trace_args::TraceOptions;
 use super::values::{Eagerness, arguments_error, refuse_to_overwrite, would_be_overwritten};
 use super::{
-    ComputeDevice, Conversion, EventOptions, FileSpeed, HistoryPrefs, Paths, ReadOptions, SamplingChoice, Settings, SourceChoice, StartState, WindowPrefs,
-    modes_file,
+    ComputeDevice, Conversion, EventOptions, FileSpeed, HistoryPrefs, Paths, ReadOptions, SamplingChoice, Settings, SourceChoice,
+    StartState, WindowPrefs, modes_file,
 };
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::files::{Existing, is_stdin};

@@ -456,7 +456,11 @@ impl InferenceThread {
         let file = self.timing != SourceTiming::Live && self.phase != Phase::Ended;
         let work = if file || self.recordings.is_on() && !self.meters.read().paused { Work::Unfinished } else { Work::None };
         self.keep_awake.update(work);
-        if self.keep_awake.is_on() { self.meters.raise(Flag::KeptAwake) } else { self.meters.lower(Flag::KeptAwake) }
+        if self.keep_awake.is_on() {
+            self.meters.raise(Flag::KeptAwake)
+        } else {
+            self.meters.lower(Flag::KeptAwake)
+        }
         self.meters.show_lag(self.lag_secs());
         let meters = &self.meters;
         if self.recordings.is_on() {

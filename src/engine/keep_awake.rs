@@ -37,7 +37,7 @@ impl KeepAwake {
             (_, Work::None) => Self::Idle,
             (Self::Idle, Work::Unfinished) => Self::Soon(Instant::now()),
             (Self::Soon(begun), Work::Unfinished) if begun.elapsed() >= AFTER => Inhibitor::start().map_or(Self::Refused, Self::On),
-            (Self::On(mut inhibitor), Work::Unfinished) if inhibitor.has_ended() => Self::Refused,
+            (Self::On(inhibitor), Work::Unfinished) => inhibitor.if_running().map_or(Self::Refused, Self::On),
             (as_before, Work::Unfinished) => as_before,
         };
     }
@@ -55,8 +55,14 @@ pub(super) struct Inhibitor(Child);
 
 impl Inhibitor {
     fn start() -> Option<Self> {
-        const LINUX: &[&str] =
-            &["systemd-inhibit", "--what=sleep:idle", "--mode=block", "--who=Hearken", "--why=A recording is being heard or written", "cat"];
+        const LINUX: &[&str] = &[
+            "systemd-inhibit",
+            "--what=sleep:idle",
+            "--mode=block",
+            "--who=Hearken",
+            "--why=A recording is being heard or written",
+            "cat",
+        ];
         const MACOS: &[&str] = &["caffeinate", "-i", "cat"];
         let words: &[&str] = if cfg!(target_os = "linux") {
             LINUX
@@ -71,9 +77,9 @@ impl Inhibitor {
         command.spawn().ok().map(Self)
     }
 
-    /// Returns true if the program has ended: the system did not allow it.
-    fn has_ended(&mut self) -> bool {
-        !matches!(self.0.try_wait(), Ok(None))
+    /// Returns the inhibitor if its program still runs; it ends at once where the system does not allow it.
+    fn if_running(mut self) -> Option<Self> {
+        matches!(self.0.try_wait(), Ok(None)).then_some(self)
     }
 }
 

@@ -10,9 +10,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::folding::fold;
 use super::journal::{is_without_shared_memory, open_journal, user_version};
-use super::lines::{HistoryLine, code_of, lines_of};
+use super::lines::{HistoryLine, code_of};
 use super::queries::add_search_functions;
-use super::recordings;
 use super::store_error::StoreError;
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind, Result};

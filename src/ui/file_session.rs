@@ -32,7 +32,12 @@ impl QueuedFile {
     /// Returns the file at `path`, to be heard with the settings of the live session and the modes that are on in them.
     pub(super) fn new(number: usize, path: PathBuf, live: &Settings) -> Self {
         let name = name_of(&path);
-        let source = SourceChoice::Files { paths: vec![path], reading: ReadOptions::default(), gap_secs: DEFAULT_GAP_SECS, speed: FileSpeed::Unthrottled };
+        let source = SourceChoice::Files {
+            paths: vec![path],
+            reading: ReadOptions::default(),
+            gap_secs: DEFAULT_GAP_SECS,
+            speed: FileSpeed::Unthrottled,
+        };
         // The quiet gate saves power in rooms; a file is heard whole, as by `hearken listen`.
         let settings =
             Settings { source, start: StartState::Listening, gate: false, save_audio: None, event_options: EVENTS, ..live.clone() };

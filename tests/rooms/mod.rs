@@ -11,10 +11,10 @@
 use std::process::{Command, Stdio};
 
 use hearken::audio::echo::{EchoPath, VoiceActivity};
+use hearken::audio::file::FileSource;
 use hearken::audio::playback::ring::{PlaybackReader, PlaybackWriter, playback_ring};
 use hearken::audio::playback::simulated_room::{RoomAcoustics, SimulatedRoom};
 use hearken::audio::playback::{FarEndSlot, Route};
-use hearken::audio::file::FileSource;
 use hearken::audio::{Source, SourceEvent};
 use hearken::level::{amplitude, dbfs};
 use hearken::protocol::VoiceSettings;

@@ -4,8 +4,8 @@ use std::num::NonZero;
 
 use symphonia::core::codecs::audio::well_known as codec;
 
-use crate::audio::mix::MAX_CHANNELS;
 use super::blocks::{Behind, BlockBytes, BlockLayout, BlockReader, Extent};
+use crate::audio::mix::MAX_CHANNELS;
 
 /// Length of the header without its annotation, in bytes.
 const HEADER_BYTES: usize = 24;

@@ -166,7 +166,9 @@ fn refusal(head: &[u8], why: ContainerError) -> Refusal {
         ContainerError::Unknown(why) => match content_of(head) {
             Some(Content::Sound(name)) => Refusal::Form(format!("it is {name}")),
             Some(Content::Other(name)) => Refusal::NotSound(format!("it is {name}, not a recording")),
-            None if head.get(4..8) == Some(b"ftyp") => Refusal::NotSound(format!("its index is missing or damaged: it was cut off, or its recorder was ended ({why})")),
+            None if head.get(4..8) == Some(b"ftyp") => {
+                Refusal::NotSound(format!("its index is missing or damaged: it was cut off, or its recorder was ended ({why})"))
+            }
             None if why.contains("end of file") => Refusal::NotSound("it is cut off before its sound begins, or damaged".to_owned()),
             None => Refusal::Form(format!("its form is not known ({why})")),
         },
@@ -217,7 +219,9 @@ fn opened_mpeg(bytes: BlockBytes) -> Result<Opened, Refusal> {
     let mut hint = Hint::new();
     hint.with_extension("mp3");
     guarded(|| probe(Box::new(ReadOnlySource::new(stream)), &hint)).map_err(|why| match why {
-        ContainerError::Unknown(why) | ContainerError::Track(why) => Refusal::Form(format!("its sound is MPEG that cannot be decoded ({why})")),
+        ContainerError::Unknown(why) | ContainerError::Track(why) => {
+            Refusal::Form(format!("its sound is MPEG that cannot be decoded ({why})"))
+        }
         ContainerError::NoSound => Refusal::NotSound(NO_SOUND.to_owned()),
     })
 }
@@ -308,7 +312,9 @@ fn decodable_track(reader: &dyn FormatReader) -> Result<DecodableTrack, Containe
     for track in default.into_iter().chain(others) {
         let Some(parameters) = track.codec_params.as_ref().and_then(|parameters| parameters.audio()) else { continue };
         match track_decoder(parameters) {
-            Ok(codec) => return Ok(DecodableTrack { id: track.id, codec, length_secs: length_of(track), promised_secs: promise_of(track) }),
+            Ok(codec) => {
+                return Ok(DecodableTrack { id: track.id, codec, length_secs: length_of(track), promised_secs: promise_of(track) });
+            }
             Err(why) if matches!(error, ContainerError::NoSound) => error = ContainerError::Track(why),
             Err(_) => {}
         }

@@ -86,7 +86,8 @@ impl AudioDecoder for OpusPackets {
         let Ok(frames) = frames else { return decode_error("opus: damaged packet") };
         let skipped = self.skip.min(frames);
         self.skip -= skipped;
-        let samples = self.interleaved.get(skipped * self.channels..frames * self.channels).ok_or(Error::DecodeError("opus: packet too long"))?;
+        let samples =
+            self.interleaved.get(skipped * self.channels..frames * self.channels).ok_or(Error::DecodeError("opus: packet too long"))?;
         self.decoded.render_silence(Some(samples.len() / self.channels));
         self.decoded.copy_from_slice_interleaved(&samples);
         Ok(self.decoded.as_generic_audio_buffer_ref())

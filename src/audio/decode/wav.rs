@@ -7,8 +7,8 @@ use std::num::NonZero;
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known as codec;
 
-use crate::audio::mix::MAX_CHANNELS;
 use super::blocks::{Behind, BlockBytes, BlockLayout, BlockReader, Extent};
+use crate::audio::mix::MAX_CHANNELS;
 
 /// Smallest length of a `data` chunk that counts as a placeholder in a stream, in bytes; 0 is a placeholder too.
 const PLACEHOLDER: u64 = 0x7fff_0000;

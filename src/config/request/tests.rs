@@ -64,7 +64,10 @@ fn files_are_heard_without_the_gate_and_with_a_second_of_silence_after_each() {
     let wav = home.write("a.wav", "");
     let settings = home.listen(&[wav.to_str().expect("a path")]).expect("settings");
     assert!(!settings.gate);
-    assert_eq!(settings.source, SourceChoice::Files { paths: vec![wav], reading: ReadOptions::default(), gap_secs: 1.0, speed: FileSpeed::Unthrottled });
+    assert_eq!(
+        settings.source,
+        SourceChoice::Files { paths: vec![wav], reading: ReadOptions::default(), gap_secs: 1.0, speed: FileSpeed::Unthrottled }
+    );
     let stdin = home.listen(&["-", "--gap-secs", "0", "--realtime", "--gate", "on"]).expect("settings");
     assert!(stdin.gate);
     assert_eq!(stdin.source, SourceChoice::Stdin { raw: None, gap_secs: 0.0, speed: FileSpeed::Realtime });
