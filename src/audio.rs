@@ -8,7 +8,7 @@ pub mod capture;
 pub mod chunker;
 mod decode;
 pub mod echo;
-pub mod ffmpeg;
+mod ffmpeg;
 pub mod file;
 pub mod mix;
 pub mod playback;

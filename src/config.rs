@@ -124,7 +124,7 @@ pub enum SourceChoice {
     Files {
         /// Paths of the files.
         paths: Vec<PathBuf>,
-        /// How the files are read.
+        /// The way in which the files are read.
         reading: ReadOptions,
         /// Silence that is heard after each file, in seconds.
         gap_secs: f64,

@@ -212,7 +212,7 @@ fn wav_with_placeholder_lengths_is_read_from_stdin() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_not_decoded_is_read_with_ffmpeg_only_where_that_is_asked_for() {
+fn a_recording_in_another_form_is_read_with_ffmpeg_only_where_that_is_asked_for() {
     let case = Case::new();
     let recording = case.root.join("-talk.wma");
     fs::copy("tests/golden/audio/speech.wma", &recording).unwrap();
@@ -228,8 +228,9 @@ fn what_is_not_decoded_is_read_with_ffmpeg_only_where_that_is_asked_for() {
         command.args(["listen", "--modes", "dialog", "--format", "jsonl"]).args(args).arg("--").arg("-talk.wma");
         command.env("HEARKEN_HOME", case.root.join("home")).env("PATH", path).current_dir(&case.root).output().unwrap()
     };
-    refused(&listen(&[], &bin), &["-talk.wma", "Windows Media", "ffmpeg"], "not asked for");
-    assert!(!bin.join("ffmpeg.log").exists());
+    refused(&listen(&[], &nothing), &["-talk.wma", "Windows Media", "Convert"], "nothing to ask for");
+    refused(&listen(&[], &bin), &["-talk.wma", "Windows Media", "--ffmpeg"], "not asked for");
+    assert!(!fs::read_to_string(bin.join("ffmpeg.log")).unwrap().contains("-i "), "only asked whether it is there");
     refused(&listen(&["--ffmpeg"], &nothing), &["-talk.wma", "not installed"], "not installed");
     let output = listen(&["--ffmpeg"], &bin);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));

@@ -92,7 +92,7 @@ enum DecoderState {
     Finished,
 }
 
-/// Whether a recording can be opened a second time.
+/// The possibility of opening a recording a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reopening {
     /// A regular file: it can.

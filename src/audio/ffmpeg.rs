@@ -10,8 +10,7 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 const PROGRAM: &str = "ffmpeg";
 
 /// Returns true if ffmpeg is installed.
-#[must_use]
-pub fn is_installed() -> bool {
+pub(super) fn is_installed() -> bool {
     let asked = Command::new(PROGRAM).arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     asked.is_ok_and(|status| status.success())
 }

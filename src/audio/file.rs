@@ -6,12 +6,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::decode::{Decoder, Reopening};
-use super::ffmpeg::FfmpegOutput;
+use super::ffmpeg::{self, FfmpegOutput};
 use super::{Source, SourceEvent};
 use crate::config::{Conversion, RawFormat, ReadOptions};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// What messages call standard input.
+/// Name of standard input in messages.
 const STDIN: &str = "stdin";
 
 /// A source that decodes recordings in order, as fast as it is read.
@@ -21,7 +21,7 @@ pub struct FileSource {
     waiting: VecDeque<Recording>,
     /// Decoder of the recording being read; None between recordings.
     open: Option<Decoder>,
-    /// How the recordings are read.
+    /// The way in which the recordings are read.
     reading: ReadOptions,
     /// Names of all recordings, separated by commas.
     name: String,
@@ -102,6 +102,7 @@ fn open_file(path: &Path, reading: ReadOptions) -> Result<(Decoder, Reopening)> 
             let name = path.display().to_string();
             Ok((Decoder::of_stream(FfmpegOutput::start(path)?, &name, None)?, Reopening::Possible))
         }
+        Err(error) if error.remedy() == Some(Remedy::ConvertAudio) && ffmpeg::is_installed() => Err(error.with_remedy(Remedy::ReadWithFfmpeg)),
         opened => opened,
     }
 }

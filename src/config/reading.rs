@@ -1,16 +1,16 @@
-//! How recordings are read that do not say themselves what they are: the form of sound without a header, as `--raw` names it, and
-//! whether another program may convert what is not decoded.
+//! The reading of recordings that do not say themselves what they are, or that are not decoded: the form of sound without a header,
+//! as `--raw` names it, and the permission to use ffmpeg.
 
-/// How recordings are read.
+/// The way in which recordings are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// Form of sound without a header; None: each recording says itself.
     pub raw: Option<RawFormat>,
-    /// What becomes of a recording that is not decoded.
+    /// Treatment of a recording that is not decoded.
     pub conversion: Conversion,
 }
 
-/// What becomes of a recording that Hearken does not decode.
+/// The treatment of a recording that Hearken does not decode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Conversion {
     /// It is refused.
@@ -70,7 +70,7 @@ const DEFAULT_CHANNELS: u16 = 1;
 /// Largest sample rate, in Hz, and number of channels.
 const MAX_RATE_HZ: u32 = 768_000;
 const MAX_CHANNELS: u16 = 64;
-/// What is expected.
+/// Error text for anything else.
 const EXPECTED: &str = "expected ENCODING,RATE,CHANNELS such as s16le,16000,1; encodings: \
     s8 u8 s16le s16be s24le s24be s32le s32be f32le f32be f64le f64be alaw mulaw";
 

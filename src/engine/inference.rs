@@ -453,7 +453,7 @@ impl InferenceThread {
     }
 
     fn update_meters(&mut self) {
-        let file = self.timing != SourceTiming::Live && self.phase != Phase::Ended;
+        let file = !matches!(self.settings.source, SourceChoice::Microphone(_)) && self.phase != Phase::Ended;
         let work = if file || self.recordings.is_on() && !self.meters.read().paused { Work::Unfinished } else { Work::None };
         self.keep_awake.update(work);
         if self.keep_awake.is_on() {

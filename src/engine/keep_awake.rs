@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Time after the beginning of the work at which the machine is asked to stay awake: none falls asleep sooner.
 const AFTER: Duration = Duration::from_secs(5);
 
-/// Whether the machine is kept awake.
+/// The state of keeping the machine awake.
 #[derive(Debug)]
 pub(super) enum KeepAwake {
     /// Nothing needs it.
@@ -20,7 +20,7 @@ pub(super) enum KeepAwake {
     Refused,
 }
 
-/// What a session does that must not be cut off by sleep.
+/// The work of a session that sleep must not cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// A file is heard, or a recording is written.

@@ -35,6 +35,8 @@ pub enum Remedy {
     SetToken,
     /// Convert the recording to a supported audio format.
     ConvertAudio,
+    /// Read the recording with ffmpeg, which is installed.
+    ReadWithFfmpeg,
     /// Choose an audio file, or another copy of it.
     ChooseAudioFile,
     /// Check the path that was given.
@@ -117,6 +119,7 @@ impl Remedy {
             Self::CheckConnection => "Check the internet connection, then try again.",
             Self::GoOnline => "Unset HF_HUB_OFFLINE.",
             Self::SetToken => "Set HF_TOKEN to a token of an account that may read the repository.",
+            Self::ReadWithFfmpeg => "Add --ffmpeg to read it with ffmpeg, which is installed.",
             Self::ConvertAudio => "Convert it on the way: ffmpeg -i FILE -f wav - | hearken listen -",
             Self::ChooseAudioFile => "Name an audio file, or another copy of it.",
             Self::CheckPath => "Check the path.",

@@ -15,7 +15,6 @@ use super::icons::{self, Icon};
 use super::messages::{Fix, Lasts, Level, Message, Topic};
 use super::strings::{fill, fill_all};
 use super::theme::{self, Palette};
-use crate::audio::ffmpeg;
 use crate::config::modes::{DIALOG, TRANSCRIBE};
 use crate::error::Remedy;
 
@@ -136,8 +135,8 @@ impl HearkenApp {
         let (s, topic) = (self.s, Topic::AudioFile(end.number));
         let reason = end.problem.as_ref().map(|problem| s.reason(without_path(problem.message(), &end.name), problem.remedy()));
         let Some(secs) = end.heard_secs else {
-            let convertible = end.problem.as_ref().is_some_and(|problem| problem.remedy() == Some(Remedy::ConvertAudio));
-            let fixes: &[Fix] = if convertible && ffmpeg::is_installed() { &[Fix::ReadWithFfmpeg(end.number)] } else { &[] };
+            let readable = end.problem.as_ref().is_some_and(|problem| problem.remedy() == Some(Remedy::ReadWithFfmpeg));
+            let fixes: &[Fix] = if readable { &[Fix::ReadWithFfmpeg(end.number)] } else { &[] };
             let message = Message::warning(topic, fill(s.files.fails, &end.name), reason.unwrap_or_default());
             return self.messages.show(message.with_fixes(fixes));
         };

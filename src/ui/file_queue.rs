@@ -220,7 +220,7 @@ impl QueueShared {
             {
                 let mut files = lock(&self.files);
                 (files.opening, files.skips_opening) = (None, false);
-                if end.problem.as_ref().is_some_and(|problem| problem.remedy() == Some(Remedy::ConvertAudio)) {
+                if end.problem.as_ref().is_some_and(|problem| problem.remedy() == Some(Remedy::ReadWithFfmpeg)) {
                     if files.refused.len() >= MAX_HEARD {
                         files.refused.pop_front();
                     }

@@ -89,16 +89,16 @@ impl Read for BlockBytes {
     }
 }
 
-/// How much sound follows.
+/// The amount of sound that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// So many bytes, as the header says.
+    /// This number of bytes, as the header says.
     Bytes(u64),
     /// All to the end.
     ToEnd,
 }
 
-/// What lies behind the sound that the header announces.
+/// The content behind the sound that the header announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Behind {
     /// Chunks as in WAV, perhaps with more sound.
@@ -111,7 +111,7 @@ pub(super) enum Behind {
 pub(super) struct BlockReader {
     bytes: BlockBytes,
     layout: BlockLayout,
-    /// How much of the sound is still to be read.
+    /// Sound that is still to be read.
     extent: Extent,
     behind: Behind,
     /// Bytes of an incomplete block.

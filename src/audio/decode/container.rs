@@ -36,7 +36,7 @@ pub(super) struct Opened {
     pub(super) length_secs: Option<f64>,
     /// Length that the header promises, in seconds; None where it promises none.
     pub(super) promised_secs: Option<f64>,
-    /// What the end of the file looks like.
+    /// State of the end of the file.
     pub(super) end: EndMark,
 }
 
@@ -50,7 +50,7 @@ pub(super) enum Refusal {
     NotSound(String),
 }
 
-/// What the end of a file looks like.
+/// The state of the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndMark {
     /// As it should, or forms of this kind mark no end.
@@ -206,7 +206,7 @@ fn raw_layout(raw: RawFormat) -> BlockLayout {
 
 fn opened_blocks(blocks: BlockReader) -> Result<Opened, Refusal> {
     let codec = track_decoder(&blocks.layout().codec_parameters()).map_err(Refusal::Form)?;
-    // What the header promises may grow while it is read: the reader itself tells at the end.
+    // The promise of the header may grow while it is read: the reader itself tells at the end.
     Ok(Opened { length_secs: blocks.length_secs(), packets: Packets::Blocks(blocks), codec, promised_secs: None, end: EndMark::Fine })
 }
 
@@ -265,7 +265,7 @@ fn open_container(origin: &mut Origin, start: u64, extension: Option<&OsStr>) ->
     for (source, hint) in attempts {
         match guarded(|| probe(source, &hint)) {
             Ok(opened) => return Ok(opened),
-            // What is said about a track is worth more than what is said about the whole.
+            // A reason that concerns a track is worth more than one that concerns the whole.
             Err(error @ (ContainerError::Track(_) | ContainerError::NoSound)) => return Err(error),
             Err(error) => {
                 first_error.get_or_insert(error);

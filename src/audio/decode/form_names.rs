@@ -3,7 +3,7 @@
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known as codec;
 
-/// What the first bytes of a file say about it.
+/// The content of a file, told by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// Sound in a form that is not decoded; another program can convert it.

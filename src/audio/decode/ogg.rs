@@ -1,4 +1,4 @@
-//! Whether an Ogg file was cut off: its last page carries the mark of the end (RFC 3533).
+//! Finds out whether an Ogg file was cut off: its last page carries the mark of the end (RFC 3533).
 
 use std::io::{Read, Seek, SeekFrom};
 

@@ -1,4 +1,4 @@
-//! Where the bytes of a recording come from: a file, memory, or a stream that cannot be read twice.
+//! The bytes of a recording: of a file, in memory, or of a stream that cannot be read twice.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -25,7 +25,7 @@ pub(super) enum Origin {
     Stream {
         /// Bytes that were read to find out the form.
         head: Vec<u8>,
-        /// What follows; None once it was taken.
+        /// The stream behind them; None once it was taken.
         rest: Option<ByteStream>,
     },
 }

@@ -42,7 +42,7 @@ pub(super) fn is_wav(head: &[u8]) -> bool {
     }
 }
 
-/// How chunks are written.
+/// The way in which chunks are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkForm {
     /// A name of four bytes and a length of 32 bits.
@@ -118,7 +118,7 @@ fn extent_of(bytes: &mut BlockBytes, length: u64) -> Extent {
     if room <= 1 || is_chunk(&next, Some(room)) || is_tag(&next) { Extent::Bytes(length) } else { Extent::ToEnd }
 }
 
-/// What follows the announced end of the sound.
+/// The sound behind its announced end.
 pub(super) enum NextSound {
     /// Nothing that is heard.
     None,

@@ -459,6 +459,7 @@ const fn remedy(remedy: Remedy) -> &'static str {
         Remedy::CheckConnection => "Check the internet connection, then try again.",
         Remedy::GoOnline => "Downloads are switched off on this computer; allow them first.",
         Remedy::SetToken => "The model needs an account that may read it; choose another model.",
+        Remedy::ReadWithFfmpeg => "Read it with ffmpeg, which is installed.",
         Remedy::ConvertAudio => "Convert the recording to WAV, FLAC, MP3, Ogg, Opus or M4A.",
         Remedy::ChooseAudioFile => "Choose an audio file, or another copy of it.",
         Remedy::CheckPath => "Check the path.",

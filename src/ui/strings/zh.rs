@@ -453,6 +453,7 @@ const fn remedy(remedy: Remedy) -> &'static str {
         Remedy::CheckConnection => "请检查网络连接，然后重试。",
         Remedy::GoOnline => "这台电脑上已禁止下载，请先允许下载。",
         Remedy::SetToken => "该模型需要有权限的账户；请选择其他模型。",
+        Remedy::ReadWithFfmpeg => "请用已安装的 ffmpeg 读取。",
         Remedy::ConvertAudio => "请把录音转换为 WAV、FLAC、MP3、Ogg、Opus 或 M4A。",
         Remedy::ChooseAudioFile => "请选择一个音频文件，或它的另一份副本。",
         Remedy::CheckPath => "请检查路径。",
