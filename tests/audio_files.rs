@@ -293,6 +293,35 @@ fn stereo_whose_channels_take_each_other_away_is_heard() {
     }
 }
 
+/// Minutes of the long recordings; `HEARKEN_DECODE_MINUTES=60 cargo test --test audio_files long -- --nocapture` measures an hour.
+fn minutes() -> usize {
+    std::env::var("HEARKEN_DECODE_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+#[test]
+fn long_recordings_are_decoded_whole_and_chained_ones_too() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, most) in [("speech.mp3", 1.4), ("speech.opus", 1.25), ("speech.ogg", 1.3)] {
+        let path = dir.path().join(name);
+        let times = minutes() * 50;
+        std::fs::write(&path, std::fs::read(audio(name)).unwrap().repeat(times)).unwrap();
+        let mut source = FileSource::open(&[path]).unwrap();
+        let (begun, mut samples, mut heard) = (std::time::Instant::now(), Vec::new(), 0);
+        loop {
+            samples.clear();
+            match source.next(&mut samples).unwrap() {
+                SourceEvent::Samples(count) => heard += count,
+                SourceEvent::Problem(error) => panic!("{error}"),
+                SourceEvent::End => break,
+                _ => {}
+            }
+        }
+        let (secs, each) = (heard as f64 / 16_000.0, heard as f64 / 16_000.0 / times as f64);
+        println!("{name}: {secs:.0} s of sound decoded in {:.2} s", begun.elapsed().as_secs_f64());
+        assert!((1.19..most).contains(&each), "{name}: {each} s of each part of 1.2 s");
+    }
+}
+
 #[test]
 fn files_of_a_list_are_played_in_order() {
     let dir = tempfile::tempdir().unwrap();

@@ -344,10 +344,14 @@ impl Decoder {
             };
             let decoded = match self.codec.decode(&packet) {
                 Ok(decoded) => decoded,
-                Err(e) => return Err(PacketError::Damaged { why: e.to_string(), secs: self.packets.secs(&packet) }),
+                Err(e) => return Err(PacketError::Damaged { why: e.to_string(), secs: self.packets.secs(packet.dur) }),
             };
             decoded.copy_to_vec_interleaved::<f32>(&mut self.interleaved);
-            Ok(Some(PacketFormat { rate_hz: decoded.spec().rate(), channels: decoded.num_planes() }))
+            let (rate_hz, channels) = (decoded.spec().rate(), decoded.num_planes());
+            // The encoder's delay at the beginning is no sound.
+            let trimmed = self.packets.secs(packet.trim_start).map_or(0, |secs| (secs * f64::from(rate_hz)).round() as usize);
+            self.interleaved.drain(..(trimmed * channels).min(self.interleaved.len()));
+            Ok(Some(PacketFormat { rate_hz, channels }))
         };
         catch_panic(decode).unwrap_or_else(|| Err(PacketError::Unreadable(DECODER_FAILED.into())))
     }

@@ -14,6 +14,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
+use symphonia::core::units::Duration;
 
 use super::blocks::{Behind, BlockBytes, BlockLayout, BlockReader, Extent};
 use super::form_names::{Content, codec_name, content_of};
@@ -93,14 +94,14 @@ impl Packets {
         }
     }
 
-    /// Returns the duration that `packet` has, in seconds; None where the container does not tell.
-    pub(super) fn secs(&self, packet: &Packet) -> Option<f64> {
+    /// Returns a duration of a packet in seconds; None where the container does not tell its unit.
+    pub(super) fn secs(&self, duration: Duration) -> Option<f64> {
         match self {
-            Self::Blocks(blocks) => Some(packet.dur.get() as f64 / f64::from(blocks.layout().rate_hz)),
+            Self::Blocks(blocks) => Some(duration.get() as f64 / f64::from(blocks.layout().rate_hz)),
             Self::Container { reader, track, .. } => {
                 let track = reader.tracks().iter().find(|candidate| candidate.id == *track)?;
                 let base = track.time_base?;
-                Some(packet.dur.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()))
+                Some(duration.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()))
             }
         }
     }
@@ -345,7 +346,9 @@ fn track_decoder(parameters: &AudioCodecParameters) -> Result<Box<dyn AudioDecod
 fn make_decoder(parameters: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, String> {
     let made = match parameters.codec {
         codec::CODEC_ID_OPUS => OpusPackets::new(parameters).map(|decoder| Box::new(decoder) as Box<dyn AudioDecoder>),
-        _ => symphonia::default::get_codecs().make_audio_decoder(parameters, &AudioDecoderOptions::default()),
+        // Trimmed by the decoder, sound behind a length that is too small would be lost: an estimate, or that of the first of several MP3
+        // in one file.
+        _ => symphonia::default::get_codecs().make_audio_decoder(parameters, &AudioDecoderOptions::default().gapless(false)),
     };
     made.map_err(|_| format!("its sound is {}", codec_name(parameters.codec)))
 }
