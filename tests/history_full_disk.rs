@@ -69,7 +69,7 @@ fn deleting_works_on_a_full_disk_and_says_what_was_done() {
         let listed = |line: &String| line.contains(" talks of number 1 and ") && !line.contains("  said  ");
         assert_eq!(lines.iter().filter(|line| listed(line)).count(), SESSIONS + SESSIONS - 2, "{free_kb} kB: {lines:#?}");
         assert!(has(&lines, "Everything is deleted; sessions: 38."), "{free_kb} kB: {lines:#?}");
-        // What cannot be made smaller is said as such, and is no failure of the deletion.
+        // A file that cannot be made smaller is said as such, and is no failure of the deletion.
         let codes = numbers(&lines, "exit");
         assert!(codes[1] == 0 || codes[1] == 1 && has(&lines, "what is deleted still takes room on the disk"), "{free_kb} kB: {lines:#?}");
         assert_eq!([&codes[..1], &codes[2..]].concat(), [0, 0, 0, 0, 0], "{free_kb} kB: {lines:#?}");
