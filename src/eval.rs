@@ -27,17 +27,19 @@ pub mod typed_qa;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::modes::{self, DIALOG, TRANSCRIBE, TRANSLATE};
-use crate::config::{ContextChoice, EvalOptions, EvalRequest, EvalTask, Mode, Paths, ProactiveStyle, QuestionInput, SamplingChoice};
+use crate::config::{
+    ContextChoice, EvalOptions, EvalRequest, EvalTask, Mode, Paths, ProactiveStyle, QuestionInput, ResumePolicy, SamplingChoice,
+};
 use crate::console::{Completion, print};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::write_private;
+use crate::files::{exists, write_private};
 use crate::hub;
 use crate::model::Model;
 use crate::model::digest::hex;
@@ -66,7 +68,9 @@ const SHOWN_FINGERPRINT_BYTES: usize = 8;
 /// If the data set, the model, the report folder or a run to be compared cannot be used, or inference fails.
 pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Result<Completion> {
     let (text, completion) = match request {
-        EvalRequest::Compare { before, after, out } => (compare::run(before, after, out.as_deref())?, Completion::Clean),
+        EvalRequest::Compare { before, after, out, existing } => {
+            (compare::run(before, after, out.as_deref(), *existing)?, Completion::Clean)
+        }
         EvalRequest::Run(options) => {
             let report = score_model(options, notes)?;
             (report.text(), if report.skipped.is_empty() { Completion::Clean } else { Completion::Problems })
@@ -92,6 +96,13 @@ fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<EvalRepor
     }
     if let Some(threads) = options.threads {
         crate::model::use_threads(threads);
+    }
+    if options.resume == ResumePolicy::Refuse
+        && !exists(&options.out.join(store::PREDICTIONS))
+        && let Some(report) = report_in(&options.out)
+    {
+        // It is of something else: a run leaves its predictions as well.
+        return Err(Error::at(ErrorKind::Arguments, &report, "this file exists already: choose another --out"));
     }
     let found = hub::find(&options.model, &Paths::find()?)?;
     let model = Arc::new(Model::load(&found.folder, &found.name, options.precision, options.device)?);
@@ -128,6 +139,11 @@ fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<EvalRepor
 /// Returns the file name of the report's picture: a line chart for `streaming`, otherwise the recall / false-alarm curve.
 const fn picture_name(task: &EvalTask) -> &'static str {
     if matches!(task, EvalTask::Streaming { .. }) { "streaming.svg" } else { "curve.svg" }
+}
+
+/// Returns the path of a report that is in `folder` already, if there is one.
+fn report_in(folder: &Path) -> Option<PathBuf> {
+    [compare::REPORT, "report.md"].map(|name| folder.join(name)).into_iter().find(|path| exists(path))
 }
 
 /// Writes `report` into `folder` as `report.json` and as `report.md`, and replaces those that are there.

@@ -169,6 +169,7 @@ fn bad_arguments_exit_2_and_name_what_is_wrong() {
         (&["listen", &wav, "--gap-secs", "inf"], &["inf", "--gap-secs"]),
         (&["listen", "--eagerness", "NaN"], &["NaN", "--eagerness"]),
         (&["listen", "--eagerness", "dialog=NaN"], &["--eagerness"]),
+        (&["listen", "--eagerness", "dialog=1,dialog=2"], &["--eagerness", "one number for dialog"]),
         (&["listen", "--eagerness", "dance=1"], &["dance", "dialog, transcribe, translate, sounds"]),
         (&["listen", "--threads", "0"], &["0", "--threads"]),
         (&["listen", "--threads", "-3"], &["-3", "--threads"]),

@@ -166,6 +166,12 @@ fn repeated_run_gives_equal_files_and_eagerness_moves_along_the_curve() {
         assert!(said.contains(word), "{word}: {said}");
     }
     assert!(bench.path("compared").join("report.md").is_file());
+    let again = bench.hearken(&["eval", "compare", "mute", "eager", "--out", "mute"]);
+    assert!(
+        again.status.code() == Some(2) && String::from_utf8_lossy(&again.stderr).contains("exists already"),
+        "the run keeps its report"
+    );
+    assert_eq!(bench.hearken(&["eval", "compare", "mute", "eager", "--out", "compared", "--force"]).status.code(), Some(0));
 }
 
 #[test]

@@ -205,7 +205,6 @@ fn a_recording_of_a_program_that_was_killed_is_heard_to_its_end() {
 fn an_export_to_an_unknown_kind_of_file_is_refused() {
     let home = Home::new();
     refused(&home.run(&["history", "export", "last", "--out", "a.docx"]), &["a.docx", "txt, md, srt, vtt or jsonl", "--format"]);
-    refused(&home.run(&["listen", "--eagerness", "dialog=1,dialog=2", SPEECH]), &["dialog=1,dialog=2", "one number for dialog"]);
 }
 
 /// As root the test plays two users whose homes are read-only; else it is one user, twice.

@@ -47,11 +47,13 @@ fn signals_end_the_window_in_order() {
 
 fn end_by_signals() {
     let server = Server::start();
+    // The server starts anew when its last client leaves.
+    let mut x = X11::connect(&server);
     for signal in ["INT", "TERM", "HUP"] {
         let home = home(RECORDING);
         let heard = home.path().join("heard.wav");
         let mut window = Killed(hearken_on(&server, home.path()).arg("--save-audio").arg(&heard).spawn().unwrap());
-        wait_for(WINDOW_LIMIT, || X11::connect(&server).window());
+        wait_for(WINDOW_LIMIT, || x.window());
         assert!(play(&spoken(home.path(), "good morning")).wait().unwrap().success());
         wait_for(SOUND_LIMIT, || {
             (whole_secs(&heard) >= 4 && recordings(home.path()).iter().any(|path| whole_secs(path) >= 3)).then_some(())
@@ -81,8 +83,9 @@ fn a_second_start_takes_no_option_in_silence() {
     std::fs::create_dir_all(home.join("config")).unwrap();
     std::fs::write(home.join("config/settings.toml"), "[window]\nwelcomed = true\nlanguage = \"en\"\n").unwrap();
     let server = Server::start();
+    let mut x = X11::connect(&server);
     let _window = Killed(hearken_on(&server, &home).spawn().unwrap());
-    wait_for(WINDOW_LIMIT, || X11::connect(&server).window());
+    wait_for(WINDOW_LIMIT, || x.window());
 
     let out = outer.path().join("zz.wav");
     for (arguments, named) in [
@@ -115,6 +118,7 @@ fn the_window_opens_in_a_home_that_cannot_be_written() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
     let server = Server::start();
+    let mut x = X11::connect(&server);
     let said = program.path().join("stderr");
     let mut command = Command::new(&copy);
     command.envs(hearken(home.path()).get_envs().filter_map(|(name, value)| Some((name, value?)))).env_remove("WAYLAND_DISPLAY");
@@ -124,7 +128,7 @@ fn the_window_opens_in_a_home_that_cannot_be_written() {
         command.uid(65_534).gid(65_534);
     }
     let mut window = Killed(command.spawn().unwrap());
-    wait_for(WINDOW_LIMIT, || X11::connect(&server).window());
+    wait_for(WINDOW_LIMIT, || x.window());
     assert!(Command::new("kill").arg(window.0.id().to_string()).status().unwrap().success());
     assert!(wait_for(END_LIMIT, || window.0.try_wait().unwrap()).success());
     assert!(!std::fs::read_to_string(&said).unwrap().contains("disk"), "{said:?}");

@@ -14,6 +14,7 @@ use hearken::config::Paths;
 use hearken::error::{Error, ErrorKind, Remedy};
 use hearken::history::{SessionSummary, Store};
 use hearken::protocol::{Command, DeviceChoice, Event, ModelChoice, ReplyId, Severity};
+use hearken::ui::FileAnswer;
 use window_bench::{Bench, at, open, open_with};
 
 const WIDE: [f32; 2] = [1_200.0, 760.0];
@@ -232,4 +233,21 @@ fn no_message_sends_a_person_to_a_terminal() {
     bench.report(Event::problem(at(3), Severity::Warning, &error));
     assert!(bench.shows("The model can't be used") && bench.shows("Download the model again under Models."));
     assert!(!bench.values().iter().any(|text| text.contains("hearken model")), "{:?}", bench.values());
+}
+
+#[test]
+fn an_export_asks_about_the_file_whose_ending_it_adds() {
+    let mut bench = open(WIDE);
+    bench.reply("transcribe", 2, "good morning", None);
+    // The dialog of the system has asked about `talk`, and about no other file.
+    let (chosen, file) = (bench.home.path().join("talk"), bench.home.path().join("talk.md"));
+    std::fs::write(&file, "mine").unwrap();
+    bench.harness.state_mut().as_mut().unwrap().answer_file_dialogs(move |_| FileAnswer::Chosen(chosen.clone()));
+    bench.press(Modifiers::COMMAND, Key::E);
+    bench.click("Markdown");
+    bench.click("Save as…");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    assert!(bench.shows("A file with this name already exists."), "{:?}", bench.values());
+    bench.click("Replace");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("good morning") && bench.shows("Saved: "));
 }

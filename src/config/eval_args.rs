@@ -9,6 +9,7 @@ use super::long_running::{ContextPolicy, DEFAULT_POSITIONS};
 use super::values::{self, arguments_error};
 use super::{ComputeDevice, ContextChoice, Precision};
 use crate::error::Result;
+use crate::files::Existing;
 use crate::protocol::{Language, ModelChoice};
 
 /// Default of `--lanes`, the number of sessions that run at the same time, for all tasks but `streaming`.
@@ -31,6 +32,8 @@ pub enum EvalRequest {
         after: PathBuf,
         /// Folder for the comparison as files; absent: printed only.
         out: Option<PathBuf>,
+        /// Treatment of a report that is there already.
+        existing: Existing,
     },
 }
 
@@ -253,6 +256,9 @@ pub(super) enum EvalArgs {
         /// Folder for the comparison as Markdown and JSON [default: only printed]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// Replace a report in the folder of --out if there is one
+        #[arg(long, requires = "out")]
+        force: bool,
     },
 }
 
@@ -346,7 +352,10 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
             let contexts = run.context.0.iter().map(|context| context.policy.name().to_owned()).collect();
             (run, EvalTask::Streaming { of, counts: items.0, contexts })
         }
-        EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
+        EvalArgs::Compare { before, after, out, force } => {
+            let existing = if force { Existing::Replaced } else { Existing::Kept };
+            return Ok(EvalRequest::Compare { before, after, out, existing });
+        }
     };
     if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is about one recording; several items in one session need --instruction audio";

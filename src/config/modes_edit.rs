@@ -11,7 +11,7 @@ use super::modes::{InstructionClip, Mode};
 use super::modes_file::{all, is_mode_name};
 use super::paths::Paths;
 use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::files::{make_private_folder, read_text, write_private};
+use crate::files::{exists, is_same_file, make_private_folder, read_text, write_private};
 use crate::protocol::{Language, Panel};
 
 /// A mode that the user defines in the window.
@@ -45,7 +45,7 @@ pub fn add(paths: &Paths, new: &NewMode) -> Result<()> {
     let Some(from) = &new.clip else {
         return Err(Error::new(ErrorKind::AudioFile, "the mode needs a clip with its spoken instruction"));
     };
-    let clip = copy_clip(paths, &new.name, from)?;
+    let clip = copy_clip(paths, &new.name, from, None)?;
     let old = text_of(paths)?;
     let gap = if old.is_empty() || old.ends_with("\n\n") { "" } else { "\n" };
     write_private(&paths.modes_file(), format!("{old}{gap}{}", block(new, &clip, "")).as_bytes())
@@ -65,7 +65,10 @@ pub fn replace(paths: &Paths, name: &str, new: &NewMode) -> Result<()> {
     }
     let (text, at, before) = find(paths, name, &known)?;
     let clip = match &new.clip {
-        Some(from) => copy_clip(paths, &new.name, from)?,
+        Some(from) => {
+            let shared = known.iter().any(|mode| mode.name != name && mode.clip == InstructionClip::File(before.clone()));
+            copy_clip(paths, &new.name, from, (!shared).then_some(before.as_path()))?
+        }
         None => before.file_name().map_or_else(|| format!("{}.wav", new.name), |n| n.to_string_lossy().into_owned()),
     };
     let kept: String = text[at.clone()].split_inclusive('\n').skip(1).filter(|line| !is_edited(line)).collect();
@@ -117,11 +120,18 @@ fn text_of(paths: &Paths) -> Result<String> {
     }
 }
 
-/// Copies the audio file `from` to the folder `instructions` as `NAME.EXTENSION` and returns the name of the copy.
-fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
+/// Copies the audio file `from` to the folder `instructions` as `NAME.EXTENSION`, or `NAME-2.EXTENSION` and so on where another file has
+/// that name, and returns the name of the copy. Replaces only the clip `replaced`. A file that is there already is not copied.
+fn copy_clip(paths: &Paths, name: &str, from: &Path, replaced: Option<&Path>) -> Result<String> {
     let extension = from.extension().and_then(|e| e.to_str()).unwrap_or("wav");
-    let clip = format!("{name}.{extension}");
-    let to = paths.instructions().join(&clip);
+    let named = |n: usize| if n == 1 { format!("{name}.{extension}") } else { format!("{name}-{n}.{extension}") };
+    let path = |clip: &String| paths.instructions().join(clip);
+    let is_free = |clip: &String| !exists(&path(clip)) || replaced == Some(path(clip).as_path()) || is_same_file(from, &path(clip));
+    let clip = (1..).map(named).find(is_free).unwrap_or_default();
+    let to = path(&clip);
+    if is_same_file(from, &to) {
+        return Ok(clip);
+    }
     let bytes = fs::read(from).map_err(|e| Error::at(ErrorKind::AudioFile, from, e).with_remedy(Remedy::CheckPath))?;
     make_private_folder(&paths.instructions())?;
     write_private(&to, &bytes)?;
@@ -204,6 +214,24 @@ mod tests {
         for name in ["kettle", "dialog", "Tea Time", ""] {
             assert_eq!(add(&paths, &new(name, Some(&clip))).unwrap_err().kind(), ErrorKind::Arguments, "{name}");
         }
+    }
+
+    #[test]
+    fn a_new_clip_replaces_no_file_but_the_clip_of_its_mode() {
+        let (_home, paths, clip) = home();
+        let (mine, second) = (paths.instructions().join("kettle.wav"), paths.instructions().join("kettle-2.wav"));
+        fs::create_dir(paths.instructions()).unwrap();
+        fs::write(&mine, b"mine").unwrap();
+        add(&paths, &new("kettle", Some(&clip))).unwrap();
+        fs::write(&clip, b"said again").unwrap();
+        replace(&paths, "kettle", &new("kettle", Some(&clip))).unwrap();
+        assert_eq!((fs::read(&mine).unwrap(), fs::read(&second).unwrap()), (b"mine".to_vec(), b"said again".to_vec()));
+        add(&paths, &new("tea", Some(&mine))).unwrap();
+        remove(&paths, "kettle").unwrap();
+        add(&paths, &new("kettle", Some(&mine))).unwrap();
+        let clips: Vec<_> = all(&paths, Language::Chinese).unwrap()[4..].iter().map(|mode| mode.clip.clone()).collect();
+        let expected = [paths.instructions().join("tea.wav"), mine].map(InstructionClip::File);
+        assert_eq!(clips, expected, "a file that is there already is used as it is");
     }
 
     #[test]

@@ -68,9 +68,8 @@ impl TraceArgs {
         }
         let written = [self.out.clone(), self.out.with_extension("json")];
         refuse_to_overwrite(files.iter().chain(&self.files), &written[1], "--out")?;
-        match written.iter().find(|path| !self.force && exists(path)) {
-            Some(path) => return Err(already_exists(path)),
-            None => {}
+        if let Some(path) = written.iter().find(|path| !self.force && exists(path)) {
+            return Err(already_exists(path));
         }
         Ok(TraceOptions { files, model: self.model, path: self.path, out: self.out })
     }

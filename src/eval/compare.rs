@@ -13,7 +13,7 @@ use super::report::{EvalReport, Figure, Table};
 use super::stats::{BootstrapResult, bootstrap};
 use super::store::PredictionStore;
 use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::files::make_private_folder;
+use crate::files::{Existing, already_exists, make_private_folder};
 
 /// File name of a report in the folder of its run (`--out`).
 pub const REPORT: &str = "report.json";
@@ -28,8 +28,13 @@ const SHOWN_CHARS: usize = 60;
 /// `report.md` into the folder `out` too, if given, which is created.
 ///
 /// # Errors
-/// If a folder holds no run, the runs are of different tasks or have no item in common, or `out` cannot be written.
-pub fn run(before: &Path, after: &Path, out: Option<&Path>) -> Result<String> {
+/// If a folder holds no run, the runs are of different tasks or have no item in common, when a report is in `out` and is kept, or `out` cannot be written.
+pub fn run(before: &Path, after: &Path, out: Option<&Path>, existing: Existing) -> Result<String> {
+    if existing == Existing::Kept
+        && let Some(report) = out.and_then(super::report_in)
+    {
+        return Err(already_exists(&report));
+    }
     let (first, second) = (read(before)?, read(after)?);
     let report = compare(ScoredRun::new(&first.0, &first.1), ScoredRun::new(&second.0, &second.1))
         .map_err(|e| e.while_doing("these runs cannot be compared"))?;

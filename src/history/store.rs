@@ -109,7 +109,7 @@ impl Store {
         }
         let opened = Self::opened(path).or_else(|error| {
             let needs_room = matches!(error, StoreError::Full | StoreError::Io(_));
-            if needs_room { Self::opened_in_place(path) } else { Err(error) }
+            if needs_room { Self::opened_in_place(path).map_err(|_| error) } else { Err(error) }
         });
         opened.map(Some).map_err(|error| error.about(path))
     }
@@ -122,6 +122,10 @@ impl Store {
         if !file_exists(path)? {
             return Ok(None);
         }
+        let begun = |db: Connection| -> std::result::Result<Option<Self>, StoreError> {
+            // A file without a schema counts as none.
+            Ok((check_version(&db)? > 0).then(|| Self { db, path: path.to_owned() }))
+        };
         let open = || -> std::result::Result<Option<Self>, StoreError> {
             let connect = || Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
             let mut db = connect()?;
@@ -132,17 +136,20 @@ impl Store {
                 db = connect()?;
                 db.busy_timeout(BUSY_TIMEOUT)?;
             }
-            // A file without a schema counts as none.
-            Ok((check_version(&db)? > 0).then(|| Self { db, path: path.to_owned() }))
+            begun(db)
         };
-        open().map_err(|error| error.with_lock_looked_at(path).about(path))
+        let opened = open().or_else(|error| match error {
+            StoreError::Full | StoreError::Io(_) => connect_alone(path).and_then(begun).map_err(|_| error),
+            _ => Err(error),
+        });
+        opened.map_err(|error| error.with_lock_looked_at(path).about(path))
     }
 
     /// Opens the database at `path` for writing, creating it if needed. A damaged file is renamed to `history.damaged-TIME.db` and
     /// a new database begun; the second value then reports that, else it is None.
     pub(super) fn open_or_set_aside(path: &Path) -> std::result::Result<(Self, Option<Error>), StoreError> {
         if let Some(folder) = path.parent() {
-            make_private_folder(folder).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
+            make_private_folder(folder).map_err(StoreError::NoFolder)?;
         }
         match Self::opened(path) {
             Err(StoreError::Damaged(why)) => {
@@ -200,10 +207,7 @@ impl Store {
 
     /// Opens an existing database of the present version for changes in place ([`Store::work_in_place`]).
     fn opened_in_place(path: &Path) -> std::result::Result<Self, StoreError> {
-        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        db.busy_timeout(BUSY_TIMEOUT)?;
-        // Before the first access: then the index of the write-ahead log is in memory, not on the disk.
-        db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let db = connect_alone(path)?;
         if check_version(&db)? != SCHEMA_VERSION {
             return Err(StoreError::Full);
         }
@@ -301,6 +305,16 @@ impl Store {
         let next: i64 = self.db.query_row(next, [session], |row| row.get(0))?;
         Ok(Some(usize::try_from(next).unwrap_or(0)))
     }
+}
+
+/// Opens an existing database as its only connection. Needs no room on the disk: the index of the write-ahead log is in memory then,
+/// which other connections could not see.
+fn connect_alone(path: &Path) -> std::result::Result<Connection, StoreError> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    // Before the first access, which would make the index.
+    db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    Ok(db)
 }
 
 /// Returns true if a file exists at `path`, false if not; an error if its folder cannot be read.

@@ -25,7 +25,9 @@ pub(super) enum StoreError {
     Full,
     /// The disk refuses to read or write, for this reason: a full one too, where the shared index of the write-ahead log has no room.
     Io(String),
-    /// The file or its folder cannot be opened or created, for this reason.
+    /// The folder of the file, or of the recordings, cannot be made, for this reason.
+    NoFolder(Error),
+    /// The file cannot be opened or created, for this reason.
     CannotOpen(String),
     /// Any other failure of SQLite, in its words.
     Other(String),
@@ -70,6 +72,7 @@ impl StoreError {
             Self::Newer(_) => Some(Remedy::UpdateHearken),
             Self::Locked => Some(Remedy::CloseThatProgram),
             Self::ReadOnly | Self::CannotOpen(_) => Some(Remedy::AllowAccess),
+            Self::NoFolder(error) => error.remedy(),
             Self::Full => Some(Remedy::FreeDisk),
             Self::NoLocks => Some(Remedy::ChooseOtherPlace),
             Self::Damaged(_) | Self::Io(_) | Self::Other(_) => None,
@@ -85,6 +88,7 @@ impl StoreError {
             Self::NoLocks => "this disk keeps no locks, as some network folders do, so no history can be kept on it".into(),
             Self::ReadOnly => "the history cannot be written".into(),
             Self::Full => "the disk is full".into(),
+            Self::NoFolder(error) => format!("the history cannot be opened ({})", error.message()),
             Self::CannotOpen(why) => format!("the history cannot be opened ({why})"),
             Self::Io(why) | Self::Other(why) => format!("the history cannot be used ({why})"),
         };

@@ -15,7 +15,7 @@ impl HistoryWriter {
         let (Some(store), Some(current), None, true) = (&self.store, self.current, &self.recording, self.prefs.audio) else {
             return Ok(());
         };
-        make_private_folder(&self.recordings).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
+        make_private_folder(&self.recordings).map_err(StoreError::NoFolder)?;
         self.recorded += 1;
         let name = recordings::new_name(self.recorded);
         store.add_recording(current.id, &name, self.transcript.now)?;
