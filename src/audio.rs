@@ -18,7 +18,7 @@ pub mod wav_file;
 pub mod wav_stream;
 
 use crate::error::{Error, Result};
-use crate::protocol::GapCause;
+use crate::protocol::{ChannelChoice, GapCause};
 
 pub use capture::{DeviceDirection, DeviceInfo, devices};
 pub use file::{read_file, read_wav};
@@ -81,6 +81,10 @@ impl Source for Box<dyn Source> {
         (**self).length_secs()
     }
 
+    fn choose_channel(&mut self, channel: ChannelChoice) {
+        (**self).choose_channel(channel);
+    }
+
     fn resume(&mut self) -> Result<()> {
         (**self).resume()
     }
@@ -109,6 +113,9 @@ pub trait Source: Send {
     fn length_secs(&self) -> Option<f64> {
         None
     }
+
+    /// Hears this channel from now on. Does nothing for a source of one channel.
+    fn choose_channel(&mut self, _channel: ChannelChoice) {}
 
     /// Stops listening: a device is closed. Does nothing for a source that delivers sound only on request.
     fn pause(&mut self) {}
