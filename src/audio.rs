@@ -19,7 +19,7 @@ pub mod speech_detector;
 pub mod wav_file;
 
 use crate::error::{Error, Result};
-use crate::protocol::GapCause;
+use crate::protocol::{ChannelChoice, GapCause};
 
 pub use capture::{DeviceDirection, DeviceInfo, devices};
 pub use file::{read_file, read_wav};
@@ -82,6 +82,10 @@ impl Source for Box<dyn Source> {
         (**self).length_secs()
     }
 
+    fn choose_channel(&mut self, channel: ChannelChoice) {
+        (**self).choose_channel(channel);
+    }
+
     fn resume(&mut self) -> Result<()> {
         (**self).resume()
     }
@@ -110,6 +114,9 @@ pub trait Source: Send {
     fn length_secs(&self) -> Option<f64> {
         None
     }
+
+    /// Hears this channel from now on. Does nothing for a source of one channel.
+    fn choose_channel(&mut self, _channel: ChannelChoice) {}
 
     /// Stops listening: a device is closed. Does nothing for a source that delivers sound only on request.
     fn pause(&mut self) {}

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::files::{Existing, already_exists, exists};
-use crate::protocol::{DeviceChoice, ModelChoice, VoiceSettings};
+use crate::protocol::{ChannelChoice, DeviceChoice, ModelChoice, VoiceSettings};
 
 pub use bench_args::{BenchOptions, BenchSubject, BenchTask, Scenario};
 pub use cli::Cli;
@@ -68,6 +68,8 @@ pub struct Settings {
     pub modes_on: Vec<String>,
     /// Source of the audio that the session hears.
     pub source: SourceChoice,
+    /// Channels of the source that are heard.
+    pub input_channel: ChannelChoice,
     /// State that the session starts in.
     pub start: StartState,
     /// Device that plays spoken replies.

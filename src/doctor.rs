@@ -12,8 +12,10 @@ use crate::config::Settings;
 use crate::console::{Completion, print};
 use crate::error::Result;
 use crate::hub;
+use crate::model::speed::Costs;
 use crate::model::{Model, acceleration, threads};
 use crate::speech::{Language, Prosody, SpeechText, UtteranceEvent, Voice, system_voices};
+use crate::supervise;
 
 /// The finding of a check as text: what was found if all is well, else (`Err`) the problem with its remedy.
 type Finding = std::result::Result<String, String>;
@@ -34,6 +36,9 @@ const CHECKS: [Check; 10] = [
     ("display", machine::display),
     ("notifications", machine::notifications),
 ];
+
+/// Number of positions in the cache for the computation of a chunk: some seconds of listening.
+const CONTEXT: usize = 128;
 
 /// Runs all checks for a session with `settings` and prints one line for each, `ok` or `problem`, as soon as it is known. Returns
 /// `Clean` if every check is ok, else `Problems`.
@@ -71,13 +76,19 @@ fn device(direction: DeviceDirection, remedy: &str) -> Finding {
     }
 }
 
-/// Checks that the chosen model can be loaded with the chosen precision on the chosen compute device.
+/// Checks that the chosen model can be loaded with the chosen precision on the chosen compute device, and that it computes a chunk and a
+/// token of a reply there.
 fn model(settings: &Settings) -> Finding {
     let load = || {
         let found = hub::find(&settings.model, &settings.paths)?;
         Model::load(&found.folder, &found.name, settings.precision, settings.device)
     };
-    load().map(|model| format!("{} loads, in {}", model.name(), model.precision().name())).map_err(|e| e.to_string())
+    let model = load().map_err(|e| e.to_string())?;
+    let named = format!("{} in {}", model.name(), model.precision().name());
+    match supervise::catch(|| Costs::measure(&model, CONTEXT, 1)) {
+        Ok(costs) => Ok(format!("{named}: 0.4 s of sound take {:.0} ms", costs.chunk_ms(1))),
+        Err(error) => Err(format!("{named} cannot compute here: {error}; try another --precision, such as q8")),
+    }
 }
 
 /// Returns the acceleration of this build and the number of compute threads as text; never finds a problem.

@@ -15,7 +15,7 @@ mod startup;
 mod watchdog;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 
@@ -199,8 +199,13 @@ fn start_threads(prepared: Prepared, input: CapturedSource, backend: SpeechBacke
     let capture_channels = CaptureChannels { out: chunk_tx, commands: capture_commands };
     let capture = CaptureThread::new(input, start, capture_channels, echo_handling, Arc::clone(&meters));
     let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || inference.run())?];
-    // A full event channel means that the face has other trouble; this report would be old news later.
-    let report = move |busy, at| drop(event_tx.try_send(watchdog::model_stalls(busy, at)));
+    let (counted, mut stalls) = (Arc::clone(&meters), watchdog::StallReports::default());
+    let report = move |busy, at| {
+        // A full event channel means that the face has other trouble; this report would be old news later.
+        if stalls.is_news(Instant::now()) && event_tx.try_send(watchdog::model_stalls(busy, at)).is_ok() {
+            counted.count_problem();
+        }
+    };
     // Ends with the inference thread.
     spawn("hearken-watchdog", move || watchdog::watch(&monitor, watchdog::STALL_LIMIT, report))?;
     Ok(EngineHandle::new(command_tx, event_rx, meters, threads).with_model(model))
@@ -241,6 +246,8 @@ fn open_source_patiently(settings: &Settings) -> Result<CapturedSource> {
     open_source(settings)
 }
 
-fn captured_source(settings: &Settings, source: Box<dyn Source>, gap_secs: f64, timing: SourceTiming) -> CapturedSource {
-    CapturedSource { source, gap_secs, timing, excluded_inputs: settings.long_running.excluded_inputs.clone() }
+fn captured_source(settings: &Settings, mut source: Box<dyn Source>, gap_secs: f64, timing: SourceTiming) -> CapturedSource {
+    let channel = settings.input_channel;
+    source.choose_channel(channel);
+    CapturedSource { source, gap_secs, timing, excluded_inputs: settings.long_running.excluded_inputs.clone(), channel }
 }

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     InputDevice,
     /// No microphone at all: there is no input, or only monitors of outputs, which deliver what the computer plays.
     NoMicrophone,
+    /// A microphone that has delivered nothing but silence since it was opened, as a muted one does.
+    SilentInput,
     /// A loudspeaker or another output device that is missing, lost or fails.
     OutputDevice,
     /// A display that is missing or lost; the window needs one.
@@ -80,6 +82,7 @@ impl ErrorKind {
             Self::Data => "data",
             Self::InputDevice => "input_device",
             Self::NoMicrophone => "no_microphone",
+            Self::SilentInput => "silent_input",
             Self::OutputDevice => "output_device",
             Self::Display => "display",
             Self::Voice => "voice",

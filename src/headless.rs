@@ -22,7 +22,7 @@ use subtitles::Subtitles;
 use text::TextPrinter;
 
 /// Prints the events of `engine` to `out` in `format` until the session has finished, and messages for people to `notes`, except
-/// for JSON Lines. Ctrl-C ends the session in order. Returns `Clean` without problems, `CouldNotRun` if there was an error and no
+/// for JSON Lines. Ctrl-C ends the session in order. Returns `Clean` without problems and lost sound, `CouldNotRun` if there was an error and no
 /// audio, else `Problems`.
 ///
 /// If the reader of `out` goes away, the session ends and counts as clean.
@@ -64,6 +64,7 @@ impl From<io::Error> for Stopped {
 fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>) -> Result<Completion, Stopped> {
     // The result if no audio was heard.
     let mut nothing_heard = Completion::Problems;
+    let mut is_whole = true;
     loop {
         let event = match engine.events().try_recv() {
             Ok(event) => event,
@@ -80,10 +81,11 @@ fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>
         printer.print(&event)?;
         match event {
             Event::Problem { severity: Severity::Error, .. } => nothing_heard = Completion::CouldNotRun,
+            Event::AudioGap { .. } => is_whole = false,
             Event::SessionFinished { chunks, problems, .. } => {
                 printer.out.flush()?;
                 let completion = match (problems, chunks) {
-                    (0, _) => Completion::Clean,
+                    (0, _) if is_whole => Completion::Clean,
                     (_, 0) => nothing_heard,
                     _ => Completion::Problems,
                 };

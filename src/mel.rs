@@ -10,7 +10,7 @@ mod frames;
 pub mod gate;
 mod running_max;
 
-use crate::level::dbfs;
+use crate::level::dbfs_of_sound;
 use crate::time::{BLOCK_FRAMES, CHUNK_FRAMES, CHUNK_SAMPLES, HOP_SAMPLES};
 use bands::Bands;
 use frames::{FRAME_SAMPLES, FrameMel};
@@ -49,7 +49,7 @@ impl LogMelChunk {
         &self.scaled
     }
 
-    /// Returns the level of the chunk's samples, in dBFS ([`dbfs`]).
+    /// Returns the level of the chunk's samples, in dBFS ([`dbfs_of_sound`]).
     #[must_use]
     pub const fn level_dbfs(&self) -> f32 {
         self.level_dbfs
@@ -61,7 +61,7 @@ impl LogMelChunk {
     }
 
     fn new(raw: &[[f32; N_MELS]], max: f32, bands: Bands, samples: &[f32]) -> Self {
-        Self { scaled: scale(raw, max), bands, level_dbfs: dbfs(samples) }
+        Self { scaled: scale(raw, max), bands, level_dbfs: dbfs_of_sound(samples) }
     }
 }
 

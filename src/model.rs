@@ -91,6 +91,11 @@ impl Model {
             None => precision_choice::default_precision(dir, &device),
         };
         let quantised = match ComputeType::of(precision) {
+            ComputeType::Float(_) if device.is_cpu() && hardware::float_products() == hardware::FloatProducts::Fail => {
+                let why =
+                    "this processor has FMA without AVX2, on which floats cannot be computed: leave the precision to Hearken, or use q8";
+                return Err(Error::new(ErrorKind::Arguments, why));
+            }
             ComputeType::Float(_) => None,
             ComputeType::Packed(_) if !device.is_cpu() => {
                 let why = "8 and 4 bits are computed on the processor only";

@@ -37,6 +37,8 @@ pub enum Command {
     ChooseModel(ModelChoice),
     /// Listen to another microphone or other input device.
     ChooseInput(DeviceChoice),
+    /// Hear these channels of the input from now on.
+    ChooseChannel(ChannelChoice),
     /// Play spoken replies on another output device.
     ChooseOutput(DeviceChoice),
     /// Change the target language of the mode `translate`, and read `modes.toml` again.
@@ -169,6 +171,31 @@ pub enum DeviceChoice {
     Default,
     /// The device with this id or name, as `hearken devices` prints them.
     Named(String),
+    /// The first of these devices, by id or name, that is there.
+    FirstOf(Vec<String>),
+}
+
+impl DeviceChoice {
+    /// Returns the choice of the first of `names` that is there; blank names are left out, and no name means the default.
+    #[must_use]
+    pub fn first_of(names: impl IntoIterator<Item = String>) -> Self {
+        let mut names: Vec<String> = names.into_iter().filter(|name| !name.trim().is_empty()).collect();
+        match names.len() {
+            0 => Self::Default,
+            1 => Self::Named(names.remove(0)),
+            _ => Self::FirstOf(names),
+        }
+    }
+
+    /// Returns the names of the devices in the order of preference; none for the default.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::Default => &[],
+            Self::Named(name) => std::slice::from_ref(name),
+            Self::FirstOf(names) => names,
+        }
+    }
 }
 
 /// The choice of the channels of an input that are heard.

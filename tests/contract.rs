@@ -21,7 +21,8 @@ struct Row {
 
 const EMOTIONS: [Emotion; 6] = [Emotion::Happy, Emotion::Sad, Emotion::Angry, Emotion::Surprise, Emotion::Normal, Emotion::Urgent];
 const STOPS: [StopReason; 4] = [StopReason::End, StopReason::Limit, StopReason::Loop, StopReason::Cut];
-const CAUSES: [GapCause; 5] = [GapCause::Overrun, GapCause::Overload, GapCause::DeviceLost, GapCause::Zeros, GapCause::Suspended];
+const CAUSES: [GapCause; 6] =
+    [GapCause::Overrun, GapCause::Overload, GapCause::DeviceLost, GapCause::Zeros, GapCause::Suspended, GapCause::Stopped];
 const SEVERITIES: [Severity; 2] = [Severity::Warning, Severity::Error];
 
 #[test]

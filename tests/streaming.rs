@@ -40,6 +40,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         modes: builtin(Language::Chinese, &paths.instructions()),
         modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
         source: SourceChoice::Files { paths: Vec::new(), reading: ReadOptions::default(), gap_secs: 0.0, speed: FileSpeed::Unthrottled },
+        input_channel: hearken::protocol::ChannelChoice::All,
         start: StartState::Listening,
         hidden: false,
         output: DeviceChoice::Default,

@@ -107,6 +107,8 @@ fn each_library_is_used_by_its_own_modules_only() {
         ("directories", &["config"]),
         ("cpal", &["audio"]),
         ("alsa", &["audio"]),
+        ("pulseaudio", &["audio"]),
+        ("futures", &["audio"]),
         ("ringbuf", &["audio"]),
         ("rubato", &["audio"]),
         ("sonora", &["audio"]),

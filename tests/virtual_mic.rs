@@ -19,7 +19,7 @@ use hearken::config::{Cli, Request, Settings, StartState, Stdout};
 use hearken::error::ErrorKind;
 use hearken::level::{SILENCE_DBFS, dbfs};
 use hearken::protocol::{DeviceChoice, EchoChoice, Event, GapCause, Interrupt, ReplyId, VoiceSettings};
-use inside::{LIMIT, in_virtual_mic, play};
+use inside::{LIMIT, in_virtual_mic, pactl, play};
 
 /// Returns the number of times that the microphone is unplugged; `HEARKEN_UNPLUGS=100` is the long run.
 fn unplugs() -> u32 {
@@ -295,12 +295,6 @@ fn wait_for(source: &mut CaptureSource, limit: Duration, wanted: impl Fn(&Source
         }
     }
     panic!("no such event within {limit:?}: {all:?}");
-}
-
-fn pactl(args: &[&str]) -> String {
-    let done = Command::new("pactl").args(args).output().unwrap();
-    assert!(done.status.success(), "pactl {args:?}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).unwrap()
 }
 
 /// The virtual speaker is looped back into the virtual microphone, as in a room.

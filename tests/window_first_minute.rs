@@ -177,7 +177,9 @@ fn without_a_microphone_the_middle_says_so_with_buttons() {
 fn a_muted_microphone_is_said_by_its_name() {
     let mut bench = open(WIDE);
     bench.report(Event::InputSilent { at: at(13), device: "test".into() });
-    assert!(bench.shows("No sound arrives from test") && bench.shows("Is it muted?"), "{:?}", bench.values());
+    let error = Error::new(ErrorKind::SilentInput, "test: no sound has arrived").with_remedy(Remedy::UnmuteInput);
+    bench.report(Event::problem(at(25), Severity::Warning, &error));
+    assert!(bench.shows("No sound arrives from test") && bench.shows("Unmute it or turn it up"), "{:?}", bench.values());
     assert_eq!(bench.harness.query_all_by_label("Choose microphone…").count(), 1);
     bench.report(Event::InputAudible { at: at(20) });
     assert!(!bench.shows("No sound arrives"));

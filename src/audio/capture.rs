@@ -7,6 +7,8 @@ pub(super) mod alsa_stderr;
 #[cfg(feature = "mic")]
 mod backend;
 #[cfg(feature = "mic")]
+mod channel_map;
+#[cfg(feature = "mic")]
 pub(super) mod device_error;
 #[cfg(feature = "mic")]
 mod device_watcher;

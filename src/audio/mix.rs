@@ -46,7 +46,7 @@ pub struct Mixer {
     frame_channels: usize,
     /// The mean of all channels.
     mean: Tally,
-    /// What is heard, or becomes so in this block.
+    /// Choice of the mixer: it is heard, or becomes so in this block.
     heard: Heard,
     fading: Fading,
     /// Largest sum of the channels' powers of late.
@@ -59,7 +59,7 @@ pub struct Mixer {
     frames: u32,
 }
 
-/// What is heard of a source with several channels.
+/// The choice of the mixer between the channels of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heard {
     /// The mean of all channels.
@@ -68,7 +68,7 @@ enum Heard {
     One(usize),
 }
 
-/// Whether the mix is changing in the present block.
+/// The change of the mix in the present block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fading {
     /// It stays as it is.
@@ -138,6 +138,17 @@ impl Mixer {
             block_frames: (rate_hz / BLOCKS_PER_SEC).max(1),
             frames: 0,
         }
+    }
+
+    /// Returns the choice of the channels that are heard.
+    #[must_use]
+    pub const fn choice(&self) -> ChannelChoice {
+        self.choice
+    }
+
+    /// Hears `choice` from now on.
+    pub const fn choose(&mut self, choice: ChannelChoice) {
+        self.choice = choice;
     }
 
     /// Hears only the samples at `places` of each frame of `frame_channels` samples, in this order: the others are none of the

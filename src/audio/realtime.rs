@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Source, SourceEvent};
 use crate::error::Result;
+use crate::protocol::ChannelChoice;
 use crate::time::SAMPLE_RATE_HZ;
 
 /// Samples delivered at a time: 20 ms, as by a sound card.
@@ -60,6 +61,10 @@ impl<S: Source> Source for RealtimeSource<S> {
 
     fn length_secs(&self) -> Option<f64> {
         self.inner.length_secs()
+    }
+
+    fn choose_channel(&mut self, channel: ChannelChoice) {
+        self.inner.choose_channel(channel);
     }
 
     fn pause(&mut self) {

@@ -14,7 +14,7 @@ use super::model_args::ModelCommand;
 use super::trace_args::TraceArgs;
 use super::values::{self, Eagerness};
 use super::{ComputeDevice, Precision, RawFormat};
-use crate::protocol::{Language, ModelChoice};
+use crate::protocol::{ChannelChoice, Language, ModelChoice};
 
 /// The command line as typed, before settings and defaults are added ([`Cli::request`]).
 #[derive(Debug, Parser)]
@@ -115,6 +115,9 @@ pub(super) struct SessionArgs {
     /// Quiet gate: compute nothing in silence [default: on for a microphone, off for files]
     #[arg(long, value_name = "on|off", value_parser = values::on_off, action = ArgAction::Set)]
     pub(super) gate: Option<bool>,
+    /// Channel of the input that is heard, from 1 [default: all, mixed]
+    #[arg(long, value_name = "N", value_parser = values::channel, allow_negative_numbers = true)]
+    pub(super) channel: Option<ChannelChoice>,
     /// Save exactly the samples that the model hears to this 32-bit float WAV file
     #[arg(long, value_name = "FILE")]
     pub(super) save_audio: Option<PathBuf>,

@@ -9,7 +9,7 @@ use super::paths::Paths;
 use super::settings_edit::{self, Change};
 use super::toml_file::TomlFile;
 use crate::error::Result;
-use crate::protocol::{DeviceChoice, Interrupt, Language, ModelChoice, Switch, VoiceSettings};
+use crate::protocol::{ChannelChoice, DeviceChoice, Interrupt, Language, ModelChoice, Switch, VoiceSettings};
 
 /// Default zoom factor of the window.
 const ZOOM: f32 = 1.0;
@@ -288,6 +288,8 @@ pub enum SavedChoice {
     Model(ModelChoice),
     /// Input device; the default removes the key.
     Input(DeviceChoice),
+    /// Channel of the input; all remove the key.
+    InputChannel(ChannelChoice),
     /// Settings of the voice, echo cancellation, noise suppression and gain control.
     Voice(VoiceSettings),
     /// Target language of the mode `translate`.
@@ -317,14 +319,16 @@ pub fn save_choice(paths: &Paths, choice: &SavedChoice) -> Result<()> {
         SavedChoice::Model(ModelChoice::Dir(folder)) => (vec!["model"], Some(folder.to_string_lossy().into_owned().into())),
         SavedChoice::Input(DeviceChoice::Default) => (vec!["input"], None),
         SavedChoice::Input(DeviceChoice::Named(name)) => (vec!["input"], Some(name.clone().into())),
+        SavedChoice::Input(DeviceChoice::FirstOf(names)) => (vec!["input"], Some(Value::from(names.clone()))),
+        SavedChoice::InputChannel(ChannelChoice::All) => (vec!["input_channel"], None),
+        SavedChoice::InputChannel(ChannelChoice::Only(number)) => (vec!["input_channel"], Some(i64::from(number.get()).into())),
         SavedChoice::Voice(voice) => return settings_edit::apply(&paths.settings_file(), &voice_changes(voice)),
         SavedChoice::TranslateTo(Language::Chinese) => (vec!["translate_to"], Some("zh".into())),
         SavedChoice::TranslateTo(Language::English) => (vec!["translate_to"], Some("en".into())),
         SavedChoice::Eagerness(mode, bias) => (vec!["eagerness", mode], Some(short(*bias).into())),
         SavedChoice::NoMode(mode) => (vec!["eagerness", mode], None),
         SavedChoice::RestFirst(modes) => (vec!["rest_first"], Some(Value::from(modes.clone()))),
-        SavedChoice::Output(DeviceChoice::Default) => (vec!["output"], None),
-        SavedChoice::Output(DeviceChoice::Named(name)) => (vec!["output"], Some(name.clone().into())),
+        SavedChoice::Output(choice) => (vec!["output"], choice.names().first().map(|name| name.clone().into())),
         SavedChoice::Gate(gate) => (vec!["gate"], Some((*gate == Switch::On).into())),
     };
     settings_edit::apply(&paths.settings_file(), &[change])
@@ -392,7 +396,8 @@ mod tests {
             SavedChoice::Eagerness("kettle".into(), 2.0),
             SavedChoice::NoMode("kettle".into()),
             SavedChoice::Output(DeviceChoice::Named("speaker".into())),
-            SavedChoice::Input(DeviceChoice::Named("usb".into())),
+            SavedChoice::Input(DeviceChoice::FirstOf(vec!["usb".into(), "built-in".into()])),
+            SavedChoice::InputChannel(ChannelChoice::Only(std::num::NonZeroU16::MIN)),
             SavedChoice::Gate(Switch::Off),
             SavedChoice::RestFirst(vec!["translate".into()]),
             SavedChoice::Model(ModelChoice::Starter),
@@ -403,6 +408,8 @@ mod tests {
         assert_eq!((read.modes, read.translate_to, read.gate), (Some(vec!["sounds".into()]), Some(Language::English), Some(false)));
         assert_eq!(read.eagerness, [(Some("dialog".into()), 0.3)]);
         assert_eq!(read.long_running.rest_first, ["translate"]);
+        assert_eq!(read.input, Some(DeviceChoice::FirstOf(vec!["usb".into(), "built-in".into()])));
+        assert_eq!(read.input_channel, Some(ChannelChoice::Only(std::num::NonZeroU16::MIN)));
         let voice = VoiceSettings { speed: 1.25, interrupt: Interrupt::LetFinish, automatic_gain: Switch::On, ..VoiceSettings::default() };
         save_choice(&paths, &SavedChoice::Voice(voice)).unwrap();
         assert_eq!(super::super::settings_file::read(&paths.settings_file()).unwrap().voice, voice);

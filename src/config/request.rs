@@ -211,6 +211,7 @@ fn combine(mut modes: Vec<Mode>, typed: SessionArgs, file: FileSettings, fixed: 
         ));
     }
     let top_k = typed.top_k.or(file.top_k);
+    let microphone = matches!(fixed.source, SourceChoice::Microphone(_));
     // Several candidates mean sampling; temperature 0 or a single candidate means greedy decoding.
     let default_temperature = if top_k.is_some_and(|k| k > 1) { 1.0 } else { 0.0 };
     Ok(Settings {
@@ -220,8 +221,9 @@ fn combine(mut modes: Vec<Mode>, typed: SessionArgs, file: FileSettings, fixed: 
         threads: typed.threads.or(file.threads),
         modes,
         modes_on,
-        gate: typed.gate.or(file.gate).unwrap_or(matches!(fixed.source, SourceChoice::Microphone(_))),
+        gate: typed.gate.or(file.gate).unwrap_or(microphone),
         source: fixed.source,
+        input_channel: typed.channel.or(file.input_channel.filter(|_| microphone)).unwrap_or_default(),
         start: StartState::Listening,
         output: file.output.unwrap_or(DeviceChoice::Default),
         voice: file.voice,

@@ -14,7 +14,9 @@ use super::toml_file::{LineResult, TomlFile};
 use super::values::{self, Eagerness};
 use super::{ComputeDevice, ContextChoice, LongRunning, Precision};
 use crate::error::Result;
-use crate::protocol::{DeviceChoice, EchoChoice, Interrupt, Language, ModelChoice, Speak, Switch, VoiceChoice, VoiceSettings};
+use crate::protocol::{
+    ChannelChoice, DeviceChoice, EchoChoice, Interrupt, Language, ModelChoice, Speak, Switch, VoiceChoice, VoiceSettings,
+};
 
 /// The choices in the settings file; None for a missing key, and defaults in `voice` and `long_running`.
 #[derive(Debug, Default, PartialEq)]
@@ -32,6 +34,8 @@ pub(super) struct FileSettings {
     pub(super) gate: Option<bool>,
     /// Microphone.
     pub(super) input: Option<DeviceChoice>,
+    /// Channel of the input.
+    pub(super) input_channel: Option<ChannelChoice>,
     /// Device that plays spoken replies.
     pub(super) output: Option<DeviceChoice>,
     pub(super) voice: VoiceSettings,
@@ -67,7 +71,8 @@ struct TomlSettings {
     #[serde(default)]
     eagerness: BTreeMap<String, Spanned<f32>>,
     gate: Option<bool>,
-    input: Option<String>,
+    input: Option<OneOrMore>,
+    input_channel: Option<Spanned<toml::Value>>,
     output: Option<String>,
     temperature: Option<Spanned<toml::Value>>,
     top_k: Option<Spanned<toml::Value>>,
@@ -86,6 +91,23 @@ struct TomlSettings {
     /// The table of the history ([`super::history_prefs`]).
     #[serde(default, rename = "history")]
     _history: IgnoredAny,
+}
+
+/// A name, or several in the order of preference.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a name in quotes, or a list of names")]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    fn names(self) -> Vec<String> {
+        match self {
+            Self::One(name) => vec![name],
+            Self::More(names) => names,
+        }
+    }
 }
 
 /// The table `[voice]` of the settings file as TOML; None for a missing key.
@@ -140,8 +162,9 @@ fn interpret(file: &TomlFile) -> LineResult<FileSettings> {
         translate_to: file.value("translate_to", toml.translate_to, values::language)?,
         eagerness: eagerness(file, toml.eagerness)?,
         gate: toml.gate,
-        input: toml.input.map(DeviceChoice::Named),
-        output: toml.output.map(DeviceChoice::Named),
+        input: toml.input.map(|input| DeviceChoice::first_of(input.names())),
+        input_channel: file.value("input_channel", as_text(toml.input_channel), values::channel)?,
+        output: toml.output.map(|output| DeviceChoice::first_of([output])),
         voice: voice(file, toml.voice)?,
         temperature: file.value("temperature", as_text(toml.temperature), values::temperature)?,
         top_k: file.value("top_k", as_text(toml.top_k), values::top_k)?,
@@ -215,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn inputs_may_be_several_in_order_and_an_empty_name_means_the_default() {
+        let input = |text: &str| read_text(text).map(|read| read.input);
+        let both = DeviceChoice::FirstOf(vec!["dock".to_owned(), "built-in".to_owned()]);
+        assert_eq!(input("input = [\"dock\", \"built-in\"]\n"), Ok(Some(both.clone())));
+        assert_eq!(input("input = [\"dock\", \"\", \"built-in\"]\n"), Ok(Some(both)));
+        assert_eq!(input("input = [\"dock\"]\n"), Ok(Some(DeviceChoice::Named("dock".to_owned()))));
+        for default in ["input = \"\"\n", "input = []\n", "output = \"\"\n"] {
+            assert_eq!(input(default).map(Option::unwrap_or_default), Ok(DeviceChoice::Default), "{default}");
+        }
+        let message = input("gate = true\ninput = 3\n").unwrap_err().message().to_owned();
+        assert!(message.contains(":2:") && message.contains("list of names"), "{message}");
+        assert!(read_text("input_channel = 0\n").unwrap_err().message().contains("from 1"));
+    }
+
+    #[test]
     fn a_missing_file_counts_as_empty() {
         assert_eq!(read(Path::new("/nowhere/settings.toml")), Ok(FileSettings::default()));
     }
@@ -222,7 +260,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "model = \"starter\"\nprecision = \"bf16\"\ndevice = \"cpu\"\nthreads = 3\nmodes = [\"sounds\", \"dialog\"]\n\
-                    translate_to = \"en\"\ngate = false\ninput = \"mic\"\noutput = \"speaker\"\ntemperature = 0.3\ntop_k = 3\nseed = 7\n\
+                    translate_to = \"en\"\ngate = false\ninput = \"mic\"\ninput_channel = 3\noutput = \"speaker\"\ntemperature = 0.3\ntop_k = 3\nseed = 7\n\
                     context = \"recent_only\"\ncontext_positions = 4096\n\
                     gate_sensitivity = \"high\"\nrest_first = []\nexcluded_inputs = [\"Webcam\"]\n\
                     [eagerness]\ndialog = -1\nsounds = 0.5\n\
@@ -234,6 +272,7 @@ mod tests {
         assert_eq!(read.modes, Some(vec!["sounds".to_owned(), "dialog".to_owned()]));
         assert_eq!((read.translate_to, read.gate), (Some(Language::English), Some(false)));
         assert_eq!(read.input, Some(DeviceChoice::Named("mic".to_owned())));
+        assert_eq!(read.input_channel, Some(ChannelChoice::Only(std::num::NonZeroU16::new(3).expect("three"))));
         assert_eq!(read.output, Some(DeviceChoice::Named("speaker".to_owned())));
         assert_eq!((read.temperature, read.top_k, read.seed), (Some(0.3), Some(3), Some(7)));
         assert_eq!(read.long_running.excluded_inputs, ["Webcam"]);

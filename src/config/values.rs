@@ -2,16 +2,19 @@
 //!
 //! A reader returns the value, or a phrase that says what is expected; the caller adds where the value stood.
 
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use super::long_running::{ContextPolicy, Sensitivity};
 use super::{ComputeDevice, Precision};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::files::is_same_file;
-use crate::protocol::{Language, ModelChoice};
+use crate::protocol::{ChannelChoice, Language, ModelChoice};
 
 /// The longest silence after a file, in seconds: a day. Anything longer is a typing error.
 const MAX_GAP_SECS: f64 = 86_400.0;
+/// The largest number of a channel: as many are heard (`audio::mix`).
+const MAX_CHANNELS: usize = 64;
 /// The largest number of compute threads: more than any machine has cores.
 const MAX_THREADS: usize = 1_024;
 /// The largest eagerness: logits are a few tens, so a larger bias would decide alone.
@@ -42,6 +45,12 @@ pub(super) fn model(text: &str) -> ParseResult<ModelChoice> {
         "3b" => Ok(ModelChoice::ThreeB),
         folder => Ok(ModelChoice::Dir(PathBuf::from(folder))),
     }
+}
+
+/// Reads the number of a channel, from 1.
+pub(super) fn channel(text: &str) -> ParseResult<ChannelChoice> {
+    let number = text.parse().ok().filter(|number: &NonZeroU16| usize::from(number.get()) <= MAX_CHANNELS);
+    number.map(ChannelChoice::Only).ok_or_else(|| format!("expected a number from 1 to {MAX_CHANNELS}"))
 }
 
 /// Reads a numeric precision: `f32`, `bf16`, `q8` or `q4`.

@@ -25,6 +25,8 @@ const MUTED_DBFS: f32 = -80.0;
 struct Measurement {
     /// Number of samples.
     samples: usize,
+    /// Sum of the samples.
+    sum: f64,
     /// Sum of the squared samples.
     power: f64,
     /// Largest magnitude of a sample.
@@ -70,13 +72,15 @@ impl Measurement {
     /// Adds a block of samples in -1 to 1.
     fn add(&mut self, samples: &[f32]) {
         self.samples += samples.len();
+        self.sum += samples.iter().map(|s| f64::from(*s)).sum::<f64>();
         self.power += samples.iter().map(|s| f64::from(s * s)).sum::<f64>();
         self.peak = samples.iter().fold(self.peak, |peak, s| peak.max(s.abs()));
     }
 
-    /// Returns the level (root mean square), in dBFS.
+    /// Returns the level (root mean square without the mean, which is no sound), in dBFS.
     fn dbfs(&self) -> f32 {
-        power_dbfs((self.power / self.samples.max(1) as f64) as f32)
+        let samples = self.samples.max(1) as f64;
+        power_dbfs((self.power / samples - (self.sum / samples).powi(2)) as f32)
     }
 }
 
@@ -113,7 +117,8 @@ mod tests {
             (&[][..], "allow the use"),
             (&[0.0; 100][..], "unmute"),
             (&[1.0, -1.0, 0.5][..], "turn the microphone down"),
-            (&[1e-5; 100][..], "turn it up"),
+            (&[1e-5, -1e-5][..], "turn it up"),
+            (&[0.3; 100][..], "turn it up"),
         ] {
             assert!(of(samples).is_err_and(|text| text.contains(words)), "{samples:?}");
         }

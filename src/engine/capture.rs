@@ -19,8 +19,8 @@ use crate::audio::echo::{EchoPath, VoiceActivity};
 use crate::audio::{Source, SourceEvent};
 use crate::config::StartState;
 use crate::error::{Error, Result};
-use crate::level::dbfs;
-use crate::protocol::{DeviceChoice, GapCause, VoiceSettings};
+use crate::level::dbfs_of_sound;
+use crate::protocol::{ChannelChoice, DeviceChoice, GapCause, VoiceSettings};
 use crate::supervise::panic_text;
 use crate::time::StreamTime;
 use chunk_queue::{ChunkSender, PushOutcome};
@@ -72,6 +72,8 @@ pub(super) enum CaptureCommand {
     Resume,
     /// Listen to this input from now on.
     Switch(DeviceChoice),
+    /// Hear this channel from now on.
+    Channel(ChannelChoice),
     /// Use these settings of echo cancellation, interruption and enhancement from now on.
     Voice(VoiceSettings),
     /// End the thread.
@@ -118,6 +120,8 @@ pub(super) struct CapturedSource {
     pub(super) timing: SourceTiming,
     /// Inputs, by id or name, that are used only when chosen by name.
     pub(super) excluded_inputs: Vec<String>,
+    /// Channels that are heard.
+    pub(super) channel: ChannelChoice,
 }
 
 /// The capture thread: pulls events from the source and pushes what it captured to the chunk queue.
@@ -249,6 +253,11 @@ impl CaptureThread {
                 }
                 CaptureCommand::Resume if self.state == CaptureState::Paused => self.resume(),
                 CaptureCommand::Switch(device) => self.switch(&device),
+                CaptureCommand::Channel(channel) => {
+                    self.input.channel = channel;
+                    self.input.source.choose_channel(channel);
+                    Ok(())
+                }
                 CaptureCommand::Voice(conduct) => {
                     self.echo_handling.echo.configure(conduct);
                     Ok(())
@@ -281,7 +290,8 @@ impl CaptureThread {
     fn switch(&mut self, device: &DeviceChoice) -> Result<()> {
         let excluded = &self.input.excluded_inputs;
         let paused = self.state == CaptureState::Paused;
-        let opened = if paused { CaptureSource::paused(device, excluded) } else { CaptureSource::open(device, excluded) }?;
+        let mut opened = if paused { CaptureSource::paused(device, excluded) } else { CaptureSource::open(device, excluded) }?;
+        opened.choose_channel(self.input.channel);
         let (name, rate_hz, channels) = (opened.name(), opened.rate_hz(), opened.channels());
         self.flush_echo_path();
         self.input.source = Box::new(opened);
@@ -335,6 +345,6 @@ impl CaptureThread {
     /// Stores the level and the peak of the newest samples in the [`Meters`] that the window reads.
     fn show_level(&self) {
         let peak = self.samples.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
-        self.meters.show_level(dbfs(&self.samples), peak);
+        self.meters.show_level(dbfs_of_sound(&self.samples), peak);
     }
 }

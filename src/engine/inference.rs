@@ -129,8 +129,6 @@ pub(super) struct InferenceThread {
     /// Computing times of the newest chunks.
     costs: ChunkCosts,
     phase: Phase,
-    /// Number of problems reported so far.
-    problems: u64,
     /// Choice of the model that is being loaded, of several the newest; None while none is.
     loading: Option<ModelChoice>,
     /// Errors from before the session, until they are reported.
@@ -187,7 +185,6 @@ impl InferenceThread {
             overload,
             costs: ChunkCosts::default(),
             phase: Phase::Listening,
-            problems: 0,
             loading: None,
             start_reports: reports,
             out: Vec::new(),
@@ -424,7 +421,7 @@ impl InferenceThread {
     }
 
     fn problem(&mut self, severity: Severity, error: &Error) {
-        self.problems += 1;
+        self.meters.count_problem();
         self.out.push(Event::problem(self.now, severity, error));
     }
 
@@ -485,7 +482,7 @@ impl InferenceThread {
             chunks: self.chunks,
             replies: self.session.reply_count(),
             audio_secs: self.now.0.0 as f64 / f64::from(SAMPLE_RATE_HZ),
-            problems: self.problems,
+            problems: self.meters.problems(),
         });
         self.send_events();
         self.speech.finish();

@@ -25,6 +25,8 @@ pub struct Meters {
     heard: AtomicU64,
     /// Length of the source, in seconds, as the bits of an `f64`; NaN where it is not known.
     length_secs: AtomicU64,
+    /// Number of problems reported so far.
+    problems: AtomicU64,
     /// States that are true, one bit for each [`Flag`].
     flags: AtomicU8,
     /// Levels of the newest chunks, each at [`slot`] of the end of the chunk: the low half of the end (in samples), then the bits of the
@@ -99,6 +101,7 @@ impl Default for Meters {
             chunk_ms: zero(),
             heard: AtomicU64::new(0),
             length_secs: AtomicU64::new(f64::NAN.to_bits()),
+            problems: AtomicU64::new(0),
             flags: AtomicU8::new(0),
             levels: (0..LEVELS).map(|_| AtomicU64::new(0)).collect(),
         }
@@ -163,6 +166,16 @@ impl Meters {
     /// Shows that the sound up to `end` has been decided on.
     pub(crate) fn show_heard(&self, end: StreamTime) {
         self.heard.store(end.0.0, Ordering::Relaxed);
+    }
+
+    /// Counts a problem that was reported.
+    pub(crate) fn count_problem(&self) {
+        self.problems.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of problems reported so far.
+    pub(crate) fn problems(&self) -> u64 {
+        self.problems.load(Ordering::Relaxed)
     }
 
     /// Shows the length of the source, in seconds, where it is known.

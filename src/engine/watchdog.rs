@@ -84,6 +84,24 @@ pub(super) fn watch(monitor: &HeartbeatMonitor, limit: Duration, mut report: imp
     }
 }
 
+/// Time after a stall for which further ones are not reported: a machine that is far too slow stalls at every chunk.
+const QUIET_AFTER: Duration = Duration::from_secs(600);
+
+/// The stalls of the model that were seen, so that those that follow one another are reported once.
+#[derive(Debug, Default)]
+pub(super) struct StallReports {
+    /// Time of the newest stall.
+    seen_at: Option<Instant>,
+}
+
+impl StallReports {
+    /// Notes a stall at `now`; returns true if none was seen for 10 minutes, and it is to be reported.
+    pub(super) fn is_news(&mut self, now: Instant) -> bool {
+        let before = self.seen_at.replace(now);
+        before.is_none_or(|before| now.saturating_duration_since(before) >= QUIET_AFTER)
+    }
+}
+
 /// Returns the problem event of a model that has computed for `busy`, on the sound at `at`.
 pub(super) fn model_stalls(busy: Duration, at: StreamTime) -> Event {
     let why = format!("the model has not answered for {} s; listening goes on when it does", busy.as_secs());
@@ -93,6 +111,14 @@ pub(super) fn model_stalls(busy: Duration, at: StreamTime) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stalls_one_after_another_are_reported_once_and_one_long_after_again() {
+        let (begun, mut stalls) = (Instant::now(), StallReports::default());
+        let news: Vec<u64> = (0..120).map(|n| n * 20).filter(|secs| stalls.is_news(begun + Duration::from_secs(*secs))).collect();
+        assert_eq!(news, [0], "a stall every 20 s");
+        assert!(stalls.is_news(begun + Duration::from_secs(2_380 + 600)));
+    }
 
     #[test]
     fn each_stall_is_reported_once() {

@@ -49,6 +49,8 @@ pub enum Remedy {
     ListSessions,
     /// Plug in a microphone or choose another input.
     ChooseInput,
+    /// Unmute the microphone or turn it up in the system's sound settings, or choose another input.
+    UnmuteInput,
     /// Plug in a loudspeaker or choose another output.
     ChooseOutput,
     /// Allow Hearken to use the microphone: group `audio` on Linux, the privacy settings elsewhere.
@@ -127,6 +129,9 @@ impl Remedy {
             Self::ShortenInstruction => "Record a shorter instruction.",
             Self::ListSessions => "`hearken history list` shows the sessions.",
             Self::ChooseInput => "Plug in a microphone, or choose another input (`hearken devices` lists them).",
+            Self::UnmuteInput => {
+                "Unmute it or turn it up in the system's sound settings, or choose another input (`hearken devices` lists them)."
+            }
             Self::ChooseOutput => "Plug in a loudspeaker, or choose another output (`hearken devices` lists them).",
             Self::AllowMicrophone if cfg!(target_os = "linux") => "Join the group `audio`, and check that no sandbox forbids it.",
             Self::AllowMicrophone => "Allow Hearken to use the microphone in the system's privacy settings.",

@@ -71,7 +71,9 @@ fn json_lines_are_the_events_and_nothing_else() {
 
 #[test]
 fn the_exit_code_depends_on_problems_and_on_heard_audio() {
-    let table: [(&[Event], Completion, u8); 4] = [
+    let gap = Event::AudioGap { at: at(2), from_secs: at(1), samples: 6_400, cause: GapCause::Stopped };
+    let table: [(&[Event], Completion, u8); 5] = [
+        (&[started(), gap, finished(3, 0)], Completion::Problems, 1),
         (&[started(), finished(3, 0)], Completion::Clean, 0),
         (&[started(), problem(Severity::Error), finished(3, 1)], Completion::Problems, 1),
         (&[started(), problem(Severity::Error), finished(0, 1)], Completion::CouldNotRun, 2),

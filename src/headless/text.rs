@@ -112,5 +112,6 @@ const fn cause_in_words(cause: GapCause) -> &'static str {
         GapCause::DeviceLost => "the input device was lost",
         GapCause::Zeros => "the input device delivered only zeros",
         GapCause::Suspended => "the machine was suspended",
+        GapCause::Stopped => "Hearken was stopped, or got no time to compute",
     }
 }

@@ -48,6 +48,36 @@ pub fn acceleration() -> String {
     format!("{found}; 8 and 4 bits by {}", kernels::InstructionSet::best().name())
 }
 
+/// The state of products of 32-bit floats on a processor, in this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FloatProducts {
+    /// It does.
+    Work,
+    /// It panics: gemm 0.19 takes every processor with FMA for one with AVX2 and F16C, which AMD's Piledriver and Steamroller lack.
+    Fail,
+}
+
+/// Returns whether this build multiplies floats on this processor.
+pub(super) fn float_products() -> FloatProducts {
+    #[cfg(target_arch = "x86_64")]
+    if !cfg!(feature = "mkl") {
+        let here = [
+            ("fma", std::is_x86_feature_detected!("fma")),
+            ("avx2", std::is_x86_feature_detected!("avx2")),
+            ("f16c", std::is_x86_feature_detected!("f16c")),
+        ];
+        return gemm_products(&here.map(|(name, here)| if here { name } else { "" }));
+    }
+    FloatProducts::Work
+}
+
+/// Returns whether gemm 0.19 works on a processor with these features.
+#[cfg(target_arch = "x86_64")]
+fn gemm_products(features: &[&str]) -> FloatProducts {
+    let has = |name| features.contains(&name);
+    if has("fma") && !(has("avx2") && has("f16c")) { FloatProducts::Fail } else { FloatProducts::Work }
+}
+
 /// Calls `load` for `device`; when that is a GPU and fails with `ErrorKind::Device`, calls it for the CPU and returns, beside the
 /// result, the GPU's error with the note that the processor computes instead. Other errors are returned as they are.
 pub(super) fn fall_back<T>(device: ComputeDevice, load: impl Fn(ComputeDevice) -> Result<T>) -> Result<(T, Option<Error>)> {
@@ -86,6 +116,15 @@ pub(super) fn open_device(device: ComputeDevice) -> Result<Device> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn floats_fail_only_on_processors_with_fma_but_without_avx2_or_f16c() {
+        assert_eq!(gemm_products(&["fma", "avx2", "f16c"]), FloatProducts::Work);
+        assert_eq!(gemm_products(&["", "", ""]), FloatProducts::Work, "gemm has a path for old processors");
+        assert_eq!(gemm_products(&["fma", "", "f16c"]), FloatProducts::Fail, "AMD's Piledriver");
+        assert_eq!(gemm_products(&["fma", "avx2", ""]), FloatProducts::Fail);
+    }
 
     #[test]
     fn failing_gpu_is_reported_and_the_cpu_takes_over() {

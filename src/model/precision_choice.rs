@@ -7,6 +7,7 @@ use std::path::Path;
 use candle_core::Device;
 
 use super::config::{AudioConfig, LmConfig, ModelSizes};
+use super::hardware::{FloatProducts, float_products};
 use super::memory::{self, WeightSource};
 use super::speed::Costs;
 use super::{checkpoint, quantised_file};
@@ -41,7 +42,15 @@ pub(super) fn default_precision(dir: &Path, device: &Device) -> Precision {
         }
     }
     let weights = LmConfig::read(dir).map_or(0, |lm| lm.weights());
-    if weights > FLOAT_WEIGHTS { Precision::Q4 } else { Precision::F32 }
+    if weights > FLOAT_WEIGHTS { Precision::Q4 } else { of_small_model(float_products()).0 }
+}
+
+/// Returns the precision of a model that is small enough for floats, with the reason.
+const fn of_small_model(floats: FloatProducts) -> (Precision, &'static str) {
+    match floats {
+        FloatProducts::Work => (Precision::F32, "32-bit floats: the model is small, and they lose nothing"),
+        FloatProducts::Fail => (Precision::Q8, "8 bits: the model is small, and this processor has FMA without AVX2, where floats fail"),
+    }
 }
 
 /// The precision chosen for preparing a model, with the reason.
@@ -122,8 +131,8 @@ pub fn choose_for_release(resources: MachineResources) -> PrecisionChoice {
 /// Chooses as [`choose_precision`] does, with the costs that `measure` returns; a precision that cannot be measured is left out.
 fn choose(sizes: ModelSizes<'_>, resources: MachineResources, measure: impl Fn(Precision) -> Result<Costs>) -> PrecisionChoice {
     if sizes.lm.weights() <= FLOAT_WEIGHTS {
-        let why = "32-bit floats: the model is small, and they lose nothing".to_owned();
-        return PrecisionChoice { precision: Precision::F32, modes: MODES, reason: why };
+        let (precision, why) = of_small_model(float_products());
+        return PrecisionChoice { precision, modes: MODES, reason: why.to_owned() };
     }
     let (mut candidates, mut refused) = (Vec::new(), None);
     // More bits first; the fewest are always measured, for want of an alternative.
@@ -194,6 +203,12 @@ const fn label(precision: Precision) -> &'static str {
 mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind};
+
+    #[test]
+    fn small_model_is_computed_in_8_bits_where_floats_fail() {
+        assert_eq!(of_small_model(FloatProducts::Work).0, Precision::F32);
+        assert_eq!(of_small_model(FloatProducts::Fail).0, Precision::Q8);
+    }
 
     fn costs(listen_ms: f64, decode_ms: f64) -> Costs {
         Costs { encode_ms: 40.0, listen_ms, further_ms: 80.0, decode_ms }

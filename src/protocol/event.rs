@@ -60,6 +60,8 @@ pub enum GapCause {
     Zeros,
     /// The machine was suspended.
     Suspended,
+    /// Hearken itself was stopped, as by Ctrl-Z, or got no time to compute for a second or more.
+    Stopped,
 }
 
 /// The severity of a `problem` event.
@@ -265,8 +267,8 @@ pub enum Event {
         /// Audio time of the loss.
         at: StreamTime,
     },
-    /// The microphone has delivered only digital silence for 5 s, quieter than any room: it may be muted. Holds until the next
-    /// `input_audible`, `input_changed`, `input_lost` or `paused`.
+    /// The microphone has delivered only digital silence for 5 s, quieter than any room, or nothing louder than a muted one since it was
+    /// opened 10 s ago: it may be muted. Holds until the next `input_audible`, `input_changed`, `input_lost` or `paused`.
     InputSilent {
         /// Audio time of the report.
         at: StreamTime,

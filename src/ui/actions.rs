@@ -18,7 +18,7 @@ use crate::config::modes::language_of;
 use crate::config::prefs::{SavedChoice, save_choice};
 use crate::error::Result;
 use crate::history::HistoryQuery;
-use crate::protocol::{Command, DeviceChoice, Language, ModelChoice, Speak, Switch, VoiceSettings};
+use crate::protocol::{ChannelChoice, Command, DeviceChoice, Language, ModelChoice, Speak, Switch, VoiceSettings};
 
 /// Time for which a click on "snooze" turns notifications off: 5 minutes.
 const SNOOZE: Duration = Duration::from_secs(5 * 60);
@@ -49,6 +49,8 @@ pub(super) enum Action {
         direction: DeviceDirection,
         choice: DeviceChoice,
     },
+    /// Hear another channel of the microphone.
+    ChooseChannel(ChannelChoice),
     /// Switch the quiet gate on or off.
     SetGate(Switch),
     /// Change the settings of speech output.
@@ -168,6 +170,7 @@ impl HearkenApp {
             }
             Action::ChooseModel(choice) => self.choose_model(choice),
             Action::ChooseDevice { direction, choice } => self.choose_device(direction, choice),
+            Action::ChooseChannel(channel) => self.choose_channel(channel),
             Action::SetGate(gate) => {
                 self.settings.gate = gate == Switch::On;
                 self.session.engine.send(if self.settings.gate { Command::GateOn } else { Command::GateOff });

@@ -9,7 +9,7 @@ use crate::audio::DeviceDirection;
 use crate::config::SourceChoice;
 use crate::config::prefs::SavedChoice;
 use crate::error::ErrorKind;
-use crate::protocol::{Command, DeviceChoice, ModelChoice};
+use crate::protocol::{ChannelChoice, Command, DeviceChoice, ModelChoice};
 
 /// The choices that were sent to the engine and have neither worked nor failed yet.
 #[derive(Debug, Default)]
@@ -33,6 +33,7 @@ impl HearkenApp {
     pub(super) fn choose_device(&mut self, direction: DeviceDirection, choice: DeviceChoice) {
         match direction {
             DeviceDirection::Input => {
+                let choice = self.before_others(choice);
                 self.session.engine.send(Command::ChooseInput(choice.clone()));
                 self.pending.input = Some(choice);
             }
@@ -42,6 +43,23 @@ impl HearkenApp {
                 self.pending.output = Some(choice);
             }
         }
+    }
+
+    /// Returns the choice of a microphone as the first of the list of preferred ones, if the settings hold a list.
+    fn before_others(&self, choice: DeviceChoice) -> DeviceChoice {
+        match (&choice, &self.settings.source) {
+            (DeviceChoice::Named(name), SourceChoice::Microphone(DeviceChoice::FirstOf(others))) => {
+                DeviceChoice::first_of(std::iter::once(name).chain(others.iter().filter(|other| *other != name)).cloned())
+            }
+            _ => choice,
+        }
+    }
+
+    /// Has the engine hear another channel of the microphone, and saves the choice.
+    pub(super) fn choose_channel(&mut self, channel: ChannelChoice) {
+        self.session.engine.send(Command::ChooseChannel(channel));
+        self.settings.input_channel = channel;
+        self.save(&SavedChoice::InputChannel(channel));
     }
 
     /// Has the engine open the present microphone again.

@@ -1,5 +1,6 @@
 //! The menu of microphones or speakers, which lists the devices each time it is opened.
 
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 
 use egui::{Rect, RichText, Role, Sense, Ui, WidgetInfo, pos2};
@@ -8,11 +9,11 @@ use super::actions::{Action, Actions};
 use super::controls::Control;
 use super::frame::FrameData;
 use super::icons::{self, Icon};
-use super::strings::Strings;
+use super::strings::{Strings, fill};
 use super::theme::{self, Palette};
 use crate::audio::{DeviceDirection, DeviceInfo, devices};
 use crate::config::SourceChoice;
-use crate::protocol::DeviceChoice;
+use crate::protocol::{ChannelChoice, DeviceChoice};
 use crate::supervise::{self, lock};
 use crate::transcript::InputState;
 
@@ -26,6 +27,8 @@ pub(super) struct DeviceMenu {
     painted_in: Option<u64>,
     /// Device that was chosen last, in this menu.
     chosen: Option<(DeviceDirection, DeviceChoice)>,
+    /// Channels of the microphone that are heard; None in a menu that does not show them.
+    channel: Option<ChannelChoice>,
 }
 
 /// Largest width of the name of the source on its button, in points.
@@ -59,6 +62,7 @@ impl DeviceMenu {
         {
             self.chosen = Some((DeviceDirection::Input, choice.clone()));
         }
+        self.channel = Some(data.settings.input_channel);
         let button = button.on_hover_text(format!("{}: {}", s.input, t.source));
         egui::Popup::menu(&button).close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
             ui.set_min_width(MENU_WIDTH);
@@ -91,10 +95,39 @@ impl DeviceMenu {
                 }
             }
         }
+        if direction == DeviceDirection::Input {
+            self.channels_ui(ui, s, before.as_ref(), actions);
+        }
         if let Some(choice) = chosen {
             self.chosen = Some((direction, choice.clone()));
             actions.push(Action::ChooseDevice { direction, choice });
             ui.close();
+        }
+    }
+
+    /// Paints the channels of the microphone `used`, if it has several, with those that are heard marked. A click becomes an
+    /// [`Action::ChooseChannel`].
+    fn channels_ui(&self, ui: &mut Ui, s: &Strings, used: Option<&DeviceChoice>, actions: &mut Actions) {
+        let found = lock(&self.found);
+        let is_used = |device: &&DeviceInfo| match used {
+            None | Some(DeviceChoice::Default) => device.is_default,
+            Some(choice) => is_first_of(choice, device),
+        };
+        let mut inputs = found.iter().flatten().filter(|device| device.direction == DeviceDirection::Input);
+        let (Some(heard), Some(device)) = (self.channel, inputs.find(is_used)) else { return };
+        if device.channels < 2 {
+            return;
+        }
+        ui.separator();
+        let mut chosen = heard;
+        ui.radio_value(&mut chosen, ChannelChoice::All, s.all_channels);
+        ui.horizontal_wrapped(|ui| {
+            for number in (1..=device.channels).filter_map(NonZeroU16::new) {
+                ui.radio_value(&mut chosen, ChannelChoice::Only(number), fill(s.one_channel, number));
+            }
+        });
+        if chosen != heard {
+            actions.push(Action::ChooseChannel(chosen));
         }
     }
 
@@ -134,10 +167,15 @@ impl DeviceMenu {
 fn devices_ui(ui: &mut Ui, devices: &[&DeviceInfo], used: Option<&DeviceChoice>, chosen: &mut Option<DeviceChoice>) {
     for device in devices {
         let choice = DeviceChoice::Named(device.id.clone());
-        if ui.radio(used == Some(&choice), &device.name).on_hover_text(&device.id).clicked() {
+        if ui.radio(used.is_some_and(|used| is_first_of(used, device)), &device.name).on_hover_text(&device.id).clicked() {
             *chosen = Some(choice);
         }
     }
+}
+
+/// Returns true if `choice` names `device` first, by its id or its name.
+fn is_first_of(choice: &DeviceChoice, device: &DeviceInfo) -> bool {
+    choice.names().first().is_some_and(|name| *name == device.id || name.to_lowercase() == device.name.to_lowercase())
 }
 
 /// Paints the level as a line along the lower edge of a button with the area `button`.

@@ -10,7 +10,7 @@ use crate::config::{Conversion, DEFAULT_GAP_SECS, EventOptions, FileSpeed, Histo
 use crate::engine::{EngineHandle, Meters};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{HistoryHandle, HistoryState};
-use crate::protocol::{Command, Event, Severity};
+use crate::protocol::{ChannelChoice, Command, Event, Severity};
 use crate::time::StreamTime;
 use crate::transcript::Transcript;
 
@@ -39,8 +39,15 @@ impl QueuedFile {
             speed: FileSpeed::Unthrottled,
         };
         // The quiet gate saves power in rooms; a file is heard whole, as by `hearken listen`.
-        let settings =
-            Settings { source, start: StartState::Listening, gate: false, save_audio: None, event_options: EVENTS, ..live.clone() };
+        let settings = Settings {
+            source,
+            input_channel: ChannelChoice::All,
+            start: StartState::Listening,
+            gate: false,
+            save_audio: None,
+            event_options: EVENTS,
+            ..live.clone()
+        };
         Self { number, name, settings }
     }
 

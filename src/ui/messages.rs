@@ -147,6 +147,7 @@ impl Fix {
     pub(super) const fn of(kind: ErrorKind, remedy: Option<Remedy>) -> &'static [Self] {
         match (kind, remedy) {
             (ErrorKind::InputDevice | ErrorKind::NoMicrophone, _) => &[Self::ChooseMicrophone, Self::TryMicrophone],
+            (ErrorKind::SilentInput, _) => &[Self::ChooseMicrophone],
             (ErrorKind::OutputDevice, _) => &[Self::ChooseSpeaker],
             (
                 _,

@@ -115,6 +115,8 @@ impl HearkenApp {
             }
             Event::InputLost { .. } => self.messages.keep(Topic::Input),
             Event::VoiceStarted { .. } => self.device_works(DeviceDirection::Output),
+            // The message of the silent input says so already.
+            Event::Problem { kind: ErrorKind::SilentInput, .. } => {}
             Event::Problem { severity, kind, message, remedy, .. } => self.take_problem(severity, kind, &message, remedy),
             _ => {}
         }

@@ -38,7 +38,7 @@ macro_rules! strings {
             /// One word per [`Emotion`], in its order.
             emotions: [&'static str; 6],
             /// One reason per [`GapCause`], in its order.
-            gap_causes: [&'static str; 5],
+            gap_causes: [&'static str; 6],
             /// Names of the days of the week, from Monday.
             weekdays: [&'static str; 7],
             /// Names of the months, from January.
@@ -90,7 +90,7 @@ strings! {
     many_matches, sessions, sound, delete_ask, delete_yes, delete_all, delete_all_ask, delete_all_yes,
     forget_lately, forget_lately_ask, forgotten, deleted_all, kept_again, kept_not, kept_failing, kept_ever,
     kept_days, keep_history, keep_ever, keep_days, keep_audio, history_lies, audio_not,
-    default_input, looking, dialog, transcribe, translate, sounds_mode, dialog_hint, transcribe_hint,
+    default_input, all_channels, one_channel, looking, dialog, transcribe, translate, sounds_mode, dialog_hint, transcribe_hint,
     translate_hint, sounds_hint, mode_menu, eagerness, eagerness_hint, into, chinese, english, conversation,
     transcript, translation, sounds, hide_panel, view, show_panel, no_conversation, no_transcript, no_translation,
     more, models, models_hint,                             details,

@@ -68,6 +68,13 @@ pub fn needs(tool: &str, packages: &str) {
     assert!(found, "`{tool}` is missing; this test needs: apt-get install {packages}");
 }
 
+/// Runs `pactl` and returns what it prints.
+pub fn pactl(args: &[&str]) -> String {
+    let done = Command::new("pactl").args(args).output().unwrap();
+    assert!(done.status.success(), "pactl {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
 /// Plays a file into the microphone.
 pub fn play(file: &Path) -> Child {
     Command::new("paplay").args(["--device=vmic_sink", "--latency-msec=100"]).arg(file).spawn().unwrap()

@@ -20,8 +20,8 @@ pub(super) struct DeviceSnapshot {
     pub(super) default_id: Option<String>,
     /// Readable name of the default input.
     pub(super) default_name: String,
-    /// Ids of all inputs.
-    pub(super) ids: Vec<String>,
+    /// Ids and readable names of all inputs.
+    pub(super) inputs: Vec<(String, String)>,
 }
 
 /// Capacity of the channel from the device watcher; while a snapshot is unread, newer snapshots are dropped.
@@ -39,16 +39,16 @@ pub(super) fn watch_devices() -> Receiver<DeviceSnapshot> {
             let default = system.default_input_device();
             let default_id = default.as_ref().and_then(id_of);
             let default_name = default.map(|device| device.to_string()).unwrap_or_default();
-            let listed = system
-                .devices()
-                .map(|all| all.filter(|d| has_direction(d, DeviceDirection::Input)).filter_map(|d| id_of(&d)).collect::<Vec<_>>());
+            let listed: Result<Vec<_>, cpal::Error> = system.devices().map(|all| {
+                all.filter(|d| has_direction(d, DeviceDirection::Input)).filter_map(|d| Some((id_of(&d)?, d.to_string()))).collect()
+            });
             let snapshot = match listed {
-                Ok(ids) if default_id.is_some() => DeviceSnapshot { default_id, default_name, ids },
+                Ok(inputs) if default_id.is_some() => DeviceSnapshot { default_id, default_name, inputs },
                 listed => {
                     // After a restart of the sound server the old connection stays dead; a new one may work.
                     system = host();
-                    let Ok(ids) = listed else { continue };
-                    DeviceSnapshot { default_id, default_name, ids }
+                    let Ok(inputs) = listed else { continue };
+                    DeviceSnapshot { default_id, default_name, inputs }
                 }
             };
             if let Err(TrySendError::Disconnected(_)) = tx.try_send(snapshot) {

@@ -131,7 +131,7 @@ pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<N
             let usable = |other: &NamedDevice| !is_pseudo(&other.id) && is_usable_unasked(&other.id, &other.name, excluded);
             others.find(usable).ok_or_else(|| no_microphone(excluded))
         }
-        DeviceChoice::Named(wanted) => find_by_name(wanted, with_direction(&host, DeviceDirection::Input)?, DeviceDirection::Input),
+        named => find_by_name(named.names(), with_direction(&host, DeviceDirection::Input)?, DeviceDirection::Input),
     }
 }
 
@@ -158,7 +158,7 @@ pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<NamedDevice
             let error = || Error::new(ErrorKind::OutputDevice, "the sound system has no loudspeaker").with_remedy(Remedy::ChooseOutput);
             device.ok_or_else(error)
         }
-        DeviceChoice::Named(wanted) => find_by_name(wanted, with_direction(&host, DeviceDirection::Output)?, DeviceDirection::Output),
+        named => find_by_name(named.names(), with_direction(&host, DeviceDirection::Output)?, DeviceDirection::Output),
     }
 }
 
@@ -169,14 +169,21 @@ fn with_direction(host: &cpal::Host, direction: DeviceDirection) -> Result<Vec<N
     Ok(devices.filter(|device| has_direction(device, direction)).filter_map(NamedDevice::new).collect())
 }
 
-/// Returns the device of `devices` that `wanted` names, by id or name as in [`best_match`].
+/// Returns the first device that one of `wanted` names and `devices` holds, by id or name as in [`best_match`].
 #[cfg(feature = "mic")]
-fn find_by_name(wanted: &str, mut devices: Vec<NamedDevice>, direction: DeviceDirection) -> Result<NamedDevice> {
+fn find_by_name(wanted: &[String], mut devices: Vec<NamedDevice>, direction: DeviceDirection) -> Result<NamedDevice> {
     let names: Vec<(&str, &str)> = devices.iter().map(|found| (found.id.as_str(), found.name.as_str())).collect();
-    match best_match(wanted, &names) {
+    match first_match(wanted, &names) {
         Some(at) => Ok(devices.swap_remove(at)),
         None => Err(unknown_device(wanted, &names, direction)),
     }
+}
+
+/// Returns the index in `devices` (id, name) of the first device that one of `wanted` names, in the order of `wanted`; None if none
+/// does.
+#[cfg(feature = "mic")]
+pub(super) fn first_match(wanted: &[String], devices: &[(&str, &str)]) -> Option<usize> {
+    wanted.iter().find_map(|wanted| best_match(wanted, devices))
 }
 
 /// Returns true if `wanted` is the id of a device, the id without the prefix of its sound system, or the name in any case.
@@ -204,16 +211,17 @@ fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
         })
 }
 
-/// Returns the error for a device name that fits none of `devices` (id, name); the message lists their names without ALSA's plugins.
+/// Returns the error for device names that fit none of `devices` (id, name); the message lists their names without ALSA's plugins.
 #[cfg(feature = "mic")]
-fn unknown_device(wanted: &str, devices: &[(&str, &str)], direction: DeviceDirection) -> Error {
+fn unknown_device(wanted: &[String], devices: &[(&str, &str)], direction: DeviceDirection) -> Error {
     let (kind, noun, remedy) = match direction {
         DeviceDirection::Input => (ErrorKind::InputDevice, "input", Remedy::ChooseInput),
         DeviceDirection::Output => (ErrorKind::OutputDevice, "output", Remedy::ChooseOutput),
     };
     let list: Vec<String> = devices.iter().filter(|(id, _)| !is_pseudo(id)).map(|(id, name)| format!("{name} [{id}]")).collect();
     let available = if list.is_empty() { format!("there is no {noun}") } else { format!("available: {}", list.join(", ")) };
-    Error::new(kind, format!("`{wanted}` names no {noun}, or more than one; {available}")).with_remedy(remedy)
+    let wanted = wanted.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+    Error::new(kind, format!("{wanted}: no {noun} of this name, or more than one; {available}")).with_remedy(remedy)
 }
 
 /// Returns the id of a device, or None if the sound system has none for it.
@@ -298,9 +306,16 @@ mod tests {
 
     #[test]
     fn unknown_name_lists_the_available_devices_without_alsa_plugins() {
-        let message = unknown_device("desk", &DEVICES, DeviceDirection::Input).message().to_owned();
+        let message = unknown_device(&["desk".to_owned()], &DEVICES, DeviceDirection::Input).message().to_owned();
         assert!(message.contains("`desk`") && message.contains("USB Microphone [pulseaudio:usb_mic]"), "{message}");
         assert!(!message.contains("alsa:null"), "{message}");
+    }
+
+    #[test]
+    fn first_device_that_is_there_is_found_in_the_order_of_the_names() {
+        let found = |names: &[&str]| first_match(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), &DEVICES);
+        assert_eq!((found(&["desk", "headset", "usb_mic"]), found(&["usb_mic", "headset"])), (Some(2), Some(0)));
+        assert_eq!((found(&["desk", "microphone"]), found(&[])), (None, None));
     }
 
     #[test]

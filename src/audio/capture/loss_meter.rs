@@ -1,4 +1,4 @@
-//! Measures lost sound when the sound system reports an overrun without its length.
+//! Measures lost sound: when the sound system reports an overrun without its length, and when frames stop and go on.
 //!
 //! Pure: the caller passes times, in seconds of a monotonic clock. A device delivers frames at the pace of the clock, so the
 //! arrival time of a frame minus its position in the stream stays constant. A loss raises this offset by the length of the
@@ -6,6 +6,11 @@
 
 /// Time for which frames are observed after a loss before its length is taken, in seconds: four callbacks of the sound system.
 const SETTLE_SECS: f64 = 0.2;
+/// Time without frames after which sound may have been lost without a report, in seconds: six callbacks. A process that is stopped by a
+/// signal is told of nothing.
+const STALL_SECS: f64 = 0.3;
+/// Shortest loss that is measured behind a stall, in seconds: a server that sends larger blocks from now on loses nothing.
+const LEAST_STALL_LOSS_SECS: f64 = 0.1;
 /// Length of a period whose minimum offset (arrival time of a frame minus its position) is kept, in seconds; two clocks drift apart by
 /// about 0.5 ms in a period (100 ppm).
 const PERIOD_SECS: f64 = 5.0;
@@ -14,8 +19,8 @@ const LEAST_SECS: f64 = 0.02;
 /// Shortest interval between two reports of losses too short to measure, in seconds.
 const REPORT_INTERVAL_SECS: f64 = 60.0;
 
-/// The meter of the losses of one stream. The sound system reports only that sound was lost; the meter finds out how many seconds, from
-/// the arrival times of the frames before and after the loss.
+/// The meter of the losses of one stream. The sound system reports only that sound was lost, or nothing; the meter finds out how many
+/// seconds, from the arrival times of the frames before and after the loss.
 #[derive(Debug)]
 pub(super) struct LossMeter {
     /// Sample rate of the stream, in Hz.
@@ -26,13 +31,27 @@ pub(super) struct LossMeter {
     period_end: f64,
     /// Loss that is being measured.
     pending: Option<PendingLoss>,
+    /// Newest arrival: its time in seconds of the caller's clock, and the number of frames up to it.
+    arrived: Option<(f64, u64)>,
     /// Time of the last report of a loss too short to measure, in seconds of the caller's clock.
     reported_at: Option<f64>,
 }
 
-/// A reported loss whose length is being measured.
+/// The sign of a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// The sound system reported a loss.
+    Report,
+    /// No frame arrived for a while; perhaps nothing was lost.
+    Stall,
+}
+
+/// A loss whose length is being measured.
 #[derive(Debug)]
 struct PendingLoss {
+    evidence: Evidence,
+    /// Time of the last arrival before the loss, in seconds of the caller's clock.
+    since: f64,
     /// Number of frames that arrived before the loss.
     frames: u64,
     /// Minimum offset of the frames before the loss, in seconds.
@@ -55,12 +74,18 @@ pub(super) enum MeasuredLoss {
 impl LossMeter {
     pub(super) fn new(rate_hz: u32) -> Self {
         let offsets = [f64::INFINITY; 2];
-        Self { rate_hz: f64::from(rate_hz.max(1)), offsets, period_end: f64::NEG_INFINITY, pending: None, reported_at: None }
+        Self { rate_hz: f64::from(rate_hz.max(1)), offsets, period_end: f64::NEG_INFINITY, pending: None, arrived: None, reported_at: None }
     }
 
     /// Notes that `frames` frames in all have arrived by `now`, in seconds. Call only when `frames` has grown.
     pub(super) fn observe(&mut self, now: f64, frames: u64) {
         let offset = now - frames as f64 / self.rate_hz;
+        if let Some((at, before)) = self.arrived
+            && now - at >= STALL_SECS
+        {
+            self.expect_loss(before, Evidence::Stall);
+        }
+        self.arrived = Some((now, frames));
         if let Some(loss) = &mut self.pending {
             if frames > loss.frames {
                 // The measurement begins with the first frames after the loss.
@@ -80,19 +105,40 @@ impl LossMeter {
 
     /// Notes that the sound system reported a loss after the first `frames` frames. Losses close together are measured as one.
     pub(super) fn report_loss(&mut self, frames: u64) {
-        let offset_before = self.offsets[0].min(self.offsets[1]);
-        self.pending.get_or_insert(PendingLoss { frames, offset_before, offset_after: f64::INFINITY, measured_at: f64::INFINITY });
+        self.expect_loss(frames, Evidence::Report);
     }
 
-    /// Returns the length of the reported loss once it is measured, 0.2 s after the first frames behind it (`now` is in seconds). Returns
-    /// None until then, without a loss, and for a loss too short to measure within a minute of another one.
+    fn expect_loss(&mut self, frames: u64, evidence: Evidence) {
+        let offset_before = self.offsets[0].min(self.offsets[1]);
+        let (offset_after, measured_at) = (f64::INFINITY, f64::INFINITY);
+        let since = self.arrived.map_or(0.0, |(at, _)| at);
+        self.pending.get_or_insert(PendingLoss { evidence, since, frames, offset_before, offset_after, measured_at });
+    }
+
+    /// Returns the number of frames before the loss that is being measured: those behind it wait until its length is known. None
+    /// without a loss.
+    pub(super) fn loss_at(&self) -> Option<u64> {
+        self.pending.as_ref().map(|loss| loss.frames)
+    }
+
+    /// Returns the time of the last arrival before the loss that is being measured, in seconds of the caller's clock.
+    pub(super) fn loss_since(&self) -> Option<f64> {
+        self.pending.as_ref().map(|loss| loss.since)
+    }
+
+    /// Returns the length of a loss once it is measured, 0.2 s after the first frames behind it (`now` is in seconds). Returns None until
+    /// then, without a loss, for a stall without one, and for a loss too short to measure within a minute of another one.
     pub(super) fn measured(&mut self, now: f64) -> Option<MeasuredLoss> {
-        let PendingLoss { offset_before, offset_after, .. } = self.pending.take_if(|loss| now >= loss.measured_at)?;
+        let PendingLoss { evidence, offset_before, offset_after, .. } = self.pending.take_if(|loss| now >= loss.measured_at)?;
         self.offsets = [offset_after, f64::INFINITY];
         self.period_end = now + PERIOD_SECS;
         let secs = offset_after - offset_before;
-        if secs.is_finite() && secs >= LEAST_SECS {
+        let least = if evidence == Evidence::Report { LEAST_SECS } else { LEAST_STALL_LOSS_SECS };
+        if secs.is_finite() && secs >= least {
             return Some(MeasuredLoss::Secs(secs));
+        }
+        if evidence == Evidence::Stall {
+            return None;
         }
         let reported_lately = self.reported_at.is_some_and(|at| now - at < REPORT_INTERVAL_SECS);
         if reported_lately {
@@ -158,6 +204,31 @@ mod tests {
         assert!(measured.len() == 3 && measured.iter().all(|(_, loss)| *loss == MeasuredLoss::TooShort), "{measured:?}");
         let interval = REPORT_INTERVAL_SECS..REPORT_INTERVAL_SECS + 2.0;
         assert!(measured.windows(2).all(|pair| interval.contains(&(pair[1].0 - pair[0].0))), "{measured:?}");
+    }
+
+    #[test]
+    fn stall_with_a_loss_is_measured_and_one_without_is_not_reported() {
+        // Callbacks stop at 10 s for 4 s; `kept` seconds of that arrive afterwards.
+        let measure = |kept: f64| {
+            let (mut meter, mut measured) = (LossMeter::new(48_000), Vec::new());
+            for n in 0..1_000_u32 {
+                let now = f64::from(n) * 0.02;
+                if (10.0..14.0).contains(&now) {
+                    continue;
+                }
+                let position = if now < 10.0 { now } else { now - 4.0 + kept };
+                meter.observe(now, (position * 48_000.0).round() as u64);
+                if n == 701 {
+                    assert_eq!(meter.loss_at(), Some(479_040), "what came before");
+                    assert!((meter.loss_since().unwrap() - 9.98).abs() < 1e-6);
+                }
+                measured.extend(meter.measured(now));
+            }
+            measured
+        };
+        assert!(matches!(measure(0.0)[..], [MeasuredLoss::Secs(secs)] if (secs - 4.0).abs() < 0.03), "{:?}", measure(0.0));
+        assert!(matches!(measure(1.5)[..], [MeasuredLoss::Secs(secs)] if (secs - 2.5).abs() < 0.03), "{:?}", measure(1.5));
+        assert_eq!(measure(4.0), []);
     }
 
     #[test]

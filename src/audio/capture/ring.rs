@@ -5,13 +5,15 @@
 //!
 //! Architecture invariant: [`RingWriter::write`] does not allocate, lock, log or panic (`tests/audio_callback.rs`).
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 
 use crate::audio::mix::Mixer;
+use crate::protocol::ChannelChoice;
 
 /// Capacity of the queue of loss marks. Further losses, before the reader catches up, are merged into the next mark.
 const MARKS: usize = 64;
@@ -27,6 +29,8 @@ struct Mark {
 pub struct RingWriter {
     /// Mixer of the channels that the device delivers.
     mixer: Mixer,
+    /// Number of the channel to be heard; 0 for all.
+    channel: Arc<AtomicU16>,
     /// Samples for the reader.
     samples: HeapProd<f32>,
     /// Losses for the reader.
@@ -47,8 +51,12 @@ pub struct RingReader {
     marks: HeapCons<Mark>,
     /// Number of frames that the device has delivered, lost ones included.
     frames: Arc<AtomicU64>,
+    /// Number of the channel to be heard; 0 for all.
+    channel: Arc<AtomicU16>,
     /// Number of samples read so far.
     taken: u64,
+    /// Number of lost samples that were reported so far.
+    lost: u64,
 }
 
 /// The result of [`RingReader::read`].
@@ -68,10 +76,27 @@ pub fn ring(capacity: usize, mixer: Mixer) -> (RingWriter, RingReader) {
     let (samples_in, samples_out) = HeapRb::new(capacity.max(1)).split();
     let (marks_in, marks_out) = HeapRb::new(MARKS).split();
     let frames = Arc::new(AtomicU64::new(0));
+    let channel = Arc::new(AtomicU16::new(number_of(mixer.choice())));
     (
-        RingWriter { mixer, samples: samples_in, marks: marks_in, frames: Arc::clone(&frames), written: 0, unmarked: 0 },
-        RingReader { samples: samples_out, marks: marks_out, frames, taken: 0 },
+        RingWriter {
+            mixer,
+            channel: Arc::clone(&channel),
+            samples: samples_in,
+            marks: marks_in,
+            frames: Arc::clone(&frames),
+            written: 0,
+            unmarked: 0,
+        },
+        RingReader { samples: samples_out, marks: marks_out, frames, channel, taken: 0, lost: 0 },
     )
+}
+
+/// Returns the number of the chosen channel; 0 for all.
+const fn number_of(choice: ChannelChoice) -> u16 {
+    match choice {
+        ChannelChoice::All => 0,
+        ChannelChoice::Only(number) => number.get(),
+    }
 }
 
 impl RingWriter {
@@ -80,6 +105,7 @@ impl RingWriter {
     pub fn write<T: Copy>(&mut self, data: &[T], channels: usize, to_f32: fn(T) -> f32) {
         let channels = channels.max(1);
         let n_frames = data.len() / channels;
+        self.mixer.choose(NonZeroU16::new(self.channel.load(Ordering::Relaxed)).map_or(ChannelChoice::All, ChannelChoice::Only));
         self.mark_loss();
         // Samples written behind an unmarked loss would shift its position, so the loss grows instead.
         let fits = if self.unmarked > 0 { 0 } else { self.samples.vacant_len().min(n_frames) };
@@ -103,6 +129,11 @@ impl RingWriter {
 impl RingReader {
     /// Appends the available samples up to the next loss to `out` and returns their number; at the loss, returns its length instead.
     pub fn read(&mut self, out: &mut Vec<f32>) -> ReadOutcome {
+        self.read_until(u64::MAX, out)
+    }
+
+    /// Reads like [`Self::read`], but no sample behind the first `frames` frames that the device delivered.
+    pub fn read_until(&mut self, frames: u64, out: &mut Vec<f32>) -> ReadOutcome {
         // Count samples before reading marks: a mark is published before the sample behind it, so no counted sample lies
         // behind an unread mark.
         let waiting = self.samples.occupied_len();
@@ -112,10 +143,12 @@ impl RingReader {
             self.marks.try_pop();
         }
         if lost > 0 {
+            self.lost += lost;
             return ReadOutcome::Lost(lost);
         }
         let until_mark = self.marks.try_peek().map_or(u64::MAX, |mark| mark.at - self.taken);
-        let n = waiting.min(usize::try_from(until_mark).unwrap_or(usize::MAX));
+        let until_limit = frames.saturating_sub(self.position());
+        let n = waiting.min(usize::try_from(until_mark.min(until_limit)).unwrap_or(usize::MAX));
         if n == 0 {
             return ReadOutcome::Empty;
         }
@@ -125,6 +158,17 @@ impl RingReader {
         out.truncate(start + got);
         self.taken += got as u64;
         ReadOutcome::Samples(got)
+    }
+
+    /// Returns the number of frames that were read or reported as lost.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.taken + self.lost
+    }
+
+    /// Hears this channel from the next callback on.
+    pub fn choose_channel(&self, choice: ChannelChoice) {
+        self.channel.store(number_of(choice), Ordering::Relaxed);
     }
 
     /// Returns the number of frames that the device has delivered, lost ones included. Stops growing when the device stalls.
@@ -149,7 +193,6 @@ impl RingReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ChannelChoice;
 
     /// Returns a sample for each number of `range`, as far as 2^20 all different and below full scale.
     fn count(range: std::ops::Range<u32>) -> Vec<f32> {
@@ -196,6 +239,21 @@ mod tests {
         expected.extend(count(150..200));
         assert_eq!(out, expected);
         assert_eq!(reader.frames(), 200);
+    }
+
+    #[test]
+    fn samples_behind_a_limit_wait_and_another_channel_is_heard_from_the_next_callback_on() {
+        let (mut writer, mut reader) = ring(100);
+        let mut out = Vec::new();
+        writer.write(&count(0..130), 1, same);
+        assert_eq!(reader.read_until(60, &mut out), ReadOutcome::Samples(60));
+        assert_eq!(reader.read_until(60, &mut out), ReadOutcome::Empty);
+        assert_eq!(reader.read_until(110, &mut out), ReadOutcome::Samples(40));
+        assert_eq!((reader.read_until(110, &mut out), reader.position()), (ReadOutcome::Lost(30), 130));
+        out.clear();
+        reader.choose_channel(ChannelChoice::Only(NonZeroU16::MIN.saturating_add(1)));
+        writer.write(&[0.1, 0.2, 0.3, 0.4], 2, same);
+        assert_eq!((reader.read(&mut out), &out[..]), (ReadOutcome::Samples(2), &[0.2, 0.4][..]));
     }
 
     #[test]

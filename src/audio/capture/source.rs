@@ -21,7 +21,7 @@ use super::stream::InputStream;
 use crate::audio::resample::Resampler;
 use crate::audio::{Source, SourceEvent, sanitize};
 use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::protocol::{DeviceChoice, GapCause};
+use crate::protocol::{ChannelChoice, DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
 use recovery::{Loss, Recovery};
 use silence::{Reported, SilenceDetector};
@@ -38,6 +38,10 @@ const FIRST_FRAMES: Duration = Duration::from_secs(3);
 /// Length of digital silence after a signal, in seconds, from which the input counts as lost: noise of a room and of a converter is never
 /// exactly zero.
 const ZEROS_SECS: u64 = 30;
+/// Time between two looks at the device from which Hearken counts as stopped; it looks every 100 ms.
+const STOPPED: Duration = Duration::from_secs(1);
+/// Time after a stop in which a loss counts as caused by it: longer than a device may take until it delivers.
+const AFTER_STOP: Duration = Duration::from_secs(4);
 /// Interval between two checks for system sleep.
 const SLEEP_CHECK: Duration = Duration::from_secs(1);
 /// Shortest sleep of the machine that is noticed, in seconds; without a sleep, the clock that runs in sleep and the one that stops differ
@@ -52,8 +56,8 @@ pub struct CaptureSource {
     choice: DeviceChoice,
     /// Inputs (ids or names) that are opened only if `choice` names them.
     excluded: Vec<String>,
-    /// Id of the input that `choice` names, known once that input has been open: shows, while a fallback is in use, that the input is back.
-    chosen_id: Option<String>,
+    /// Channels that are heard.
+    channel: ChannelChoice,
     /// Readable name of the input opened last.
     name: String,
     state: InputState,
@@ -107,6 +111,10 @@ struct Live {
     frames: u64,
     /// Time at which the number of frames last grew.
     last_frames_at: Instant,
+    /// Time of the last check; long ago where Hearken itself was stopped.
+    checked_at: Instant,
+    /// Time at which Hearken was found to have been stopped, most recently.
+    stopped_at: Option<Instant>,
     /// Meter of the sound that the sound system lost.
     loss_meter: LossMeter,
     /// Cause of a fatal error of the stream; None while it works.
@@ -130,8 +138,19 @@ impl Live {
     fn new(stream: InputStream, role: InputRole) -> Result<Box<Self>> {
         let resampler = Resampler::new(stream.rate_hz())?;
         let (now, loss_meter) = (Instant::now(), LossMeter::new(stream.rate_hz()));
-        let (frames, fatal, zero_frames) = (0, None, None);
-        Ok(Box::new(Self { stream, resampler, opened_at: now, frames, last_frames_at: now, loss_meter, fatal, zero_frames, role }))
+        Ok(Box::new(Self {
+            stream,
+            resampler,
+            opened_at: now,
+            frames: 0,
+            last_frames_at: now,
+            checked_at: now,
+            stopped_at: None,
+            loss_meter,
+            fatal: None,
+            zero_frames: None,
+            role,
+        }))
     }
 
     /// Counts the zero samples at the end of the stream, of which `raw` are the newest. Returns true once 30 s of zeros follow a signal.
@@ -147,6 +166,10 @@ impl Live {
     /// Reads the errors that the sound system reported and the number of frames delivered; keeps the cause of the first fatal error in
     /// `fatal`.
     fn check(&mut self) {
+        let now = Instant::now();
+        if now - std::mem::replace(&mut self.checked_at, now) >= STOPPED {
+            self.stopped_at = Some(now);
+        }
         while let Some(reported) = self.stream.next_error() {
             if is_fatal(reported.error.kind()) {
                 self.fatal.get_or_insert(cause(&reported.error));
@@ -162,11 +185,18 @@ impl Live {
         }
     }
 
-    /// Returns [`SourceEvent::Gap`] for sound that the sound system lost, once its length is measured, or [`SourceEvent::Problem`] for a
-    /// loss too short to measure; None if there is no such loss.
-    fn overrun(&mut self) -> Option<SourceEvent> {
-        Some(match self.loss_meter.measured(self.opened_at.elapsed().as_secs_f64())? {
-            MeasuredLoss::Secs(secs) => gap(secs, GapCause::Overrun),
+    /// Returns [`SourceEvent::Gap`] for lost sound, once its length is measured and all sound before it is read, or
+    /// [`SourceEvent::Problem`] for a loss too short to measure; None if there is no such loss.
+    fn measured_loss(&mut self) -> Option<SourceEvent> {
+        if self.loss_meter.loss_at()? > self.stream.reader().position() {
+            return None;
+        }
+        let measured = self.loss_meter.measured(self.opened_at.elapsed().as_secs_f64());
+        if self.loss_meter.loss_at().is_some() {
+            return None;
+        }
+        Some(match measured? {
+            MeasuredLoss::Secs(secs) => gap(secs, self.cause_of_loss(GapCause::Overrun)),
             MeasuredLoss::TooShort => {
                 let message = format!("{}: the sound system lost a little sound, too short to measure", self.stream.name());
                 SourceEvent::Problem(Error::new(ErrorKind::Busy, message).with_remedy(Remedy::CloseOtherPrograms))
@@ -182,7 +212,19 @@ impl Live {
             return self.fatal.clone();
         }
         let limit = if self.frames == 0 { FIRST_FRAMES } else { STALL };
-        (self.last_frames_at.elapsed() > limit).then(|| "the device delivers no more sound".to_owned())
+        // While Hearken was stopped it could not look; the device has its time from then on.
+        let since = self.stopped_at.map_or(self.last_frames_at, |at| at.max(self.last_frames_at));
+        (since.elapsed() > limit).then(|| "the device delivers no more sound".to_owned())
+    }
+
+    /// Returns the cause of a loss that is found now: `cause`, unless Hearken was stopped a moment ago.
+    fn cause_of_loss(&self, cause: GapCause) -> GapCause {
+        if self.stopped_at.is_some_and(|at| at.elapsed() < AFTER_STOP) { GapCause::Stopped } else { cause }
+    }
+
+    /// Returns the time of the last sound that was read: what arrived behind a loss that is still being measured is given up.
+    fn last_sound_at(&self) -> Instant {
+        self.loss_meter.loss_since().map_or(self.last_frames_at, |secs| self.opened_at + Duration::from_secs_f64(secs))
     }
 }
 
@@ -242,7 +284,7 @@ impl CaptureSource {
         Self {
             choice: choice.clone(),
             excluded: excluded.to_vec(),
-            chosen_id: None,
+            channel: ChannelChoice::All,
             name: "no input yet".to_owned(),
             state: InputState::Paused,
             sleep: SleepReading::now(&*backend),
@@ -271,12 +313,22 @@ impl CaptureSource {
     fn listen_to(&mut self, live: Box<Live>) -> InputState {
         let stream = &live.stream;
         stream.name().clone_into(&mut self.name);
-        if live.role == InputRole::Chosen {
-            self.chosen_id = Some(stream.id().to_owned());
-        }
         let (rate_hz, channels) = (stream.rate_hz(), stream.channels());
         self.pending.push_back(SourceEvent::InputChanged { device: self.name.clone(), rate_hz, channels });
-        self.silence.input_changed();
+        self.silence.input_changed(&self.name);
+        self.apply_channel(live)
+    }
+
+    /// Has the stream `live` deliver the chosen channel, and reports one that it does not have. Returns the state of listening to it.
+    fn apply_channel(&mut self, mut live: Box<Live>) -> InputState {
+        live.stream.reader().choose_channel(self.channel);
+        let channels = live.stream.channels();
+        if let ChannelChoice::Only(number) = self.channel
+            && number.get() > channels
+        {
+            let message = format!("{}: there is no channel {number}, only {channels}; all are heard", self.name);
+            self.pending.push_back(SourceEvent::Problem(Error::new(ErrorKind::InputDevice, message)));
+        }
         InputState::Listening(live)
     }
 
@@ -289,12 +341,14 @@ impl CaptureSource {
         let start = out.len();
         self.raw.clear();
         live.check();
-        if let Some(overrun) = live.overrun() {
+        if let Some(loss) = live.measured_loss() {
             report_error(live.resampler.finish(out), &mut self.pending);
-            self.pending.push_back(overrun);
+            self.pending.push_back(loss);
             return self.deliver(start, out);
         }
-        match live.stream.reader().read(&mut self.raw) {
+        // The sound behind a loss waits until its length is known, so that the gap stands at its place.
+        let until = live.loss_meter.loss_at().unwrap_or(u64::MAX);
+        match live.stream.reader().read_until(until, &mut self.raw) {
             ReadOutcome::Samples(_) => {
                 report_error(live.resampler.step(&self.raw, out), &mut self.pending);
                 if live.is_digital_silence(&self.raw) {
@@ -306,6 +360,7 @@ impl CaptureSource {
                 {
                     self.pending.push_back(match reported {
                         Reported::Silent => SourceEvent::InputSilent { device: self.name.clone() },
+                        Reported::Deaf => SourceEvent::Problem(deaf(&self.name)),
                         Reported::Audible => SourceEvent::InputAudible,
                     });
                 }
@@ -348,6 +403,12 @@ fn report_error(done: Result<()>, pending: &mut VecDeque<SourceEvent>) {
     pending.extend(done.err().map(SourceEvent::Problem));
 }
 
+/// Returns the error for the input `name` that has delivered no sound since it was opened.
+fn deaf(name: &str) -> Error {
+    let message = format!("{name}: no sound has arrived since it was opened, only silence as of a muted microphone");
+    Error::new(ErrorKind::SilentInput, message).with_remedy(Remedy::UnmuteInput)
+}
+
 /// Returns the event for `secs` seconds of lost sound.
 fn gap(secs: f64, cause: GapCause) -> SourceEvent {
     SourceEvent::Gap { samples: (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64, cause }
@@ -381,7 +442,15 @@ impl Source for CaptureSource {
         self.state = InputState::Paused;
         self.replacement = None;
         self.pending.clear();
-        self.silence = SilenceDetector::default();
+        self.silence.input_closed();
+    }
+
+    fn choose_channel(&mut self, channel: ChannelChoice) {
+        self.channel = channel;
+        self.state = match std::mem::replace(&mut self.state, InputState::Paused) {
+            InputState::Listening(live) => self.apply_channel(live),
+            other => other,
+        };
     }
 
     /// Opens the input. If that fails, the next event is the error, and opening is retried as after a loss.

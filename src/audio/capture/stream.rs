@@ -11,12 +11,13 @@ use cpal::{FromSample, I24, SampleFormat, SizedSample, U24};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::alsa_stderr::silence_alsa_stderr;
+use super::channel_map::ChannelRequest;
 use super::device_error::input_error;
 use super::devices::{NamedDevice, find_input};
 use super::ring::{RingReader, RingWriter, ring};
 use crate::audio::mix::Mixer;
 use crate::error::Result;
-use crate::protocol::{ChannelChoice, DeviceChoice};
+use crate::protocol::DeviceChoice;
 use crate::supervise;
 
 /// Length of the ring, in seconds of sound: far longer than the capture thread ever sleeps.
@@ -65,15 +66,18 @@ impl InputStream {
         let failed = |e: cpal::Error| input_error(&name, &e);
         let supported = device.default_input_config().map_err(failed)?;
         let mut config = supported.config();
+        let request = ChannelRequest::for_source(&id, config.channels);
+        config.channels = request.channels;
+        let (rate_hz, channels) = (config.sample_rate, request.places.len() as u16);
         config.buffer_size = cpal::BufferSize::Fixed((config.sample_rate / CALLBACKS_PER_SEC).max(1));
-        let Started { stream, reader, errors } = match start(&device, config, supported.sample_format()) {
+        let Started { stream, reader, errors } = match start(&device, config, supported.sample_format(), request.mixer(rate_hz)) {
             Ok(started) => started,
             Err(_) => {
                 config.buffer_size = cpal::BufferSize::Default;
-                start(&device, config, supported.sample_format()).map_err(failed)?
+                start(&device, config, supported.sample_format(), request.mixer(rate_hz)).map_err(failed)?
             }
         };
-        Ok(Self { stream: Some(stream), reader, errors, id, name, rate_hz: config.sample_rate, channels: config.channels })
+        Ok(Self { stream: Some(stream), reader, errors, id, name, rate_hz, channels })
     }
 
     /// Creates a stream without a device, for a test that writes to its ring.
@@ -146,9 +150,8 @@ struct ErrorReport {
     frames: Arc<AtomicU64>,
 }
 
-/// Opens and starts an input stream of `device` with this configuration and sample format.
-fn start(device: &cpal::Device, config: cpal::StreamConfig, format: SampleFormat) -> Result<Started, cpal::Error> {
-    let mixer = Mixer::new(config.sample_rate, ChannelChoice::All);
+/// Opens and starts an input stream of `device` with this configuration and sample format, whose channels `mixer` mixes.
+fn start(device: &cpal::Device, config: cpal::StreamConfig, format: SampleFormat, mixer: Mixer) -> Result<Started, cpal::Error> {
     let (writer, reader) = ring(config.sample_rate as usize * RING_SECS, mixer);
     let (sender, errors) = crossbeam_channel::bounded(STREAM_ERRORS);
     let report = ErrorReport { errors: sender, frames: reader.counter() };

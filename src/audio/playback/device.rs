@@ -25,6 +25,10 @@ const STREAM_ERRORS: usize = 8;
 /// Time that the sound system may take to open a device; then opening fails.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Length of the silence in front of the first sample on a newly opened output, in seconds: a loudspeaker that slept, or one behind
+/// Bluetooth, swallows the beginning of what wakes it.
+const LEAD_IN_SECS: f32 = 0.4;
+
 /// The outputs of the sound system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeviceOutput;
@@ -38,7 +42,8 @@ impl AudioOutput for DeviceOutput {
         config.buffer_size = cpal::BufferSize::Fixed((config.sample_rate / CALLBACKS_PER_SEC).max(1));
         let (report, errors) = bounded(STREAM_ERRORS);
         let open = |config: cpal::StreamConfig| {
-            let (writer, reader, far_end) = playback_ring(config.sample_rate);
+            let (mut writer, reader, far_end) = playback_ring(config.sample_rate);
+            writer.write(&vec![0.0; (config.sample_rate as f32 * LEAD_IN_SECS) as usize]);
             start(&device, config, supported.sample_format(), reader, report.clone()).map(|stream| (stream, writer, far_end))
         };
         let (stream, writer, far_end) = match open(config) {

@@ -35,6 +35,7 @@ impl InferenceThread {
                 Ok(())
             }
             Command::ChooseInput(device) => self.command_capture(CaptureCommand::Switch(device)),
+            Command::ChooseChannel(channel) => self.command_capture(CaptureCommand::Channel(channel)),
             Command::ChooseOutput(device) => self.choose_output(device),
             Command::Voice(conduct) => self.set_voice(conduct),
             Command::Say { reply, text, emotion } => self.speech.say(reply, &text, emotion),

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::{CaptureSource, InputRole, InputState, LEAST_SLEEP_SECS, Live, SLEEP_CHECK, SleepReading, gap, report_error};
 use crate::audio::SourceEvent;
 use crate::audio::capture::backend::Backend;
-use crate::audio::capture::devices::{is_monitor, is_usable_unasked};
+use crate::audio::capture::devices::{first_match, is_monitor, is_usable_unasked};
 use crate::audio::capture::stream::InputStream;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
@@ -66,7 +66,9 @@ impl CaptureSource {
         let InputState::Listening(mut live) = std::mem::replace(&mut self.state, InputState::Paused) else { return SourceEvent::Nothing };
         report_error(live.resampler.finish(out), &mut self.pending);
         self.replacement = None;
-        let loss = Loss::new(live.last_frames_at, self.sleep.slept_secs, cause);
+        let cause = live.cause_of_loss(cause);
+        let why = if cause == GapCause::Stopped { "Hearken was stopped for a while" } else { why };
+        let loss = Loss::new(live.last_sound_at(), self.sleep.slept_secs, cause);
         self.state = InputState::Lost { loss, recovery: Recovery::begin() };
         let message = format!("{}: the input was lost ({why}); Hearken keeps trying to reopen it", self.name);
         self.pending.push_back(SourceEvent::InputLost(Error::new(ErrorKind::InputDevice, message).with_remedy(Remedy::CheckDevice)));
@@ -115,19 +117,20 @@ impl CaptureSource {
         }
         let snapshot = self.snapshots.try_recv().ok()?;
         let (id, role) = (live.stream.id(), live.role);
-        let present = |id: &str| snapshot.ids.iter().any(|other| other == id);
+        let inputs: Vec<(&str, &str)> = snapshot.inputs.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
+        let present = |id: &str| inputs.iter().any(|(other, _)| *other == id);
         let gone = match (&self.choice, &snapshot.default_id) {
-            (DeviceChoice::Named(_), _) | (DeviceChoice::Default, None) => !present(id),
             // The monitor of a loudspeaker never replaces a microphone.
             (DeviceChoice::Default, Some(new)) => !present(id) && is_monitor(new),
+            _ => !present(id),
         };
         if gone {
             return Some(self.lose("the device has disappeared", GapCause::DeviceLost, start, out));
         }
         let better = match (&self.choice, &snapshot.default_id) {
-            (DeviceChoice::Named(_), _) => role == InputRole::Fallback && self.chosen_id.as_deref().is_none_or(present),
             (DeviceChoice::Default, Some(new)) => new != id && is_usable_unasked(new, &snapshot.default_name, &self.excluded),
             (DeviceChoice::Default, None) => false,
+            (named, _) => first_match(named.names(), &inputs).is_some_and(|at| role == InputRole::Fallback || inputs[at].0 != id),
         };
         if better {
             self.replacement = Some(self.open_on_thread(InputRole::Chosen));

@@ -57,7 +57,11 @@ impl Script {
     fn send_snapshot(&self) {
         let inner = self.inner.lock().unwrap();
         let default_name = inner.default.clone().unwrap_or_default();
-        let snapshot = DeviceSnapshot { default_id: inner.default.clone(), default_name, ids: inner.plugged.clone() };
+        let snapshot = DeviceSnapshot {
+            default_id: inner.default.clone(),
+            default_name,
+            inputs: inner.plugged.iter().map(|id| (id.clone(), id.clone())).collect(),
+        };
         let _ = self.snapshots.0.try_send(snapshot);
     }
 
@@ -80,7 +84,7 @@ impl Backend for Script {
         let missing = || Error::new(ErrorKind::InputDevice, "the device is not available");
         let id = match choice {
             DeviceChoice::Default => inner.plugged.iter().find(|id| !excluded.contains(id)).cloned().ok_or_else(missing)?,
-            DeviceChoice::Named(name) => inner.plugged.iter().find(|id| *id == name).cloned().ok_or_else(missing)?,
+            named => named.names().iter().find(|name| inner.plugged.contains(name)).cloned().ok_or_else(missing)?,
         };
         let (writer, reader) = ring(2 * RATE_HZ as usize, Mixer::new(RATE_HZ, ChannelChoice::All));
         let (errors, reported) = bounded(8);
@@ -198,7 +202,12 @@ fn thirty_seconds_of_exact_zeros_after_a_signal_count_as_a_loss() {
         all
     };
     let silent = [SourceEvent::InputSilent { device: "mic".into() }];
-    assert_eq!(zeros(&mut source, 60), silent, "a microphone that is muted from the start is reported once and not lost");
+    let from_the_start = zeros(&mut source, 60);
+    assert_eq!(from_the_start[..1], silent, "a microphone that is muted from the start is reported once and not lost");
+    assert!(
+        matches!(&from_the_start[1..], [SourceEvent::Problem(error)] if error.kind() == ErrorKind::SilentInput && error.message().starts_with("mic: ")),
+        "{from_the_start:?}"
+    );
     let heard = listen(&script, &mut source, Duration::from_millis(200), |_| false).0;
     assert_eq!(heard, [SourceEvent::InputAudible]);
     assert_eq!(zeros(&mut source, 28), silent);
@@ -261,6 +270,67 @@ fn default_input_stands_in_for_a_missing_chosen_input_unless_excluded_until_it_r
     let (all, ..) = listen(&script, &mut source, SECS(3), is_change);
     assert!(matches!(&all[..], [SourceEvent::InputChanged { device, .. }] if device == "headset"), "{all:?}");
     assert_eq!(script.opened().iter().filter(|id| *id == "webcam").count(), 0);
+}
+
+#[test]
+fn first_preferred_input_that_is_there_is_used_and_a_better_one_as_soon_as_it_is_plugged_in() {
+    let script = Script::new(&["laptop", "builtin"]);
+    let mut source = open(&script, &DeviceChoice::FirstOf(vec!["dock".into(), "builtin".into()]), &[]);
+    listen(&script, &mut source, SECS(1), is_samples);
+    script.send_snapshot();
+    assert_eq!(listen(&script, &mut source, Duration::from_millis(500), |_| false).0, []);
+    script.plug(&["laptop", "builtin", "dock"]);
+    script.send_snapshot();
+    let (all, ..) = listen(&script, &mut source, SECS(3), is_change);
+    assert!(matches!(&all[..], [SourceEvent::InputChanged { device, .. }] if device == "dock"), "nothing is lost by it: {all:?}");
+    script.plug(&["laptop", "builtin"]);
+    script.send_snapshot();
+    let (all, ..) = listen(&script, &mut source, SECS(4), is_change);
+    assert!(matches!(all.last(), Some(SourceEvent::InputChanged { device, .. }) if device == "builtin"), "{all:?}");
+    assert_eq!(script.opened(), ["builtin", "dock", "builtin"], "the default stands in only where no preferred input is there");
+}
+
+/// Listens for `limit` while the plugged inputs play at the speed of the clock, the next block at `due`. Returns the events other than
+/// samples, and the number of samples before the first of them.
+fn listen_in_time(script: &Script, source: &mut CaptureSource, due: &mut Instant, limit: Duration) -> (Vec<SourceEvent>, u64) {
+    let (begun, mut all, mut samples) = (Instant::now(), Vec::new(), 0);
+    while begun.elapsed() < limit {
+        while *due <= Instant::now() {
+            script.play(0.25);
+            *due += Duration::from_millis(20);
+        }
+        match source.next(&mut Vec::new()).unwrap() {
+            SourceEvent::Samples(n) if all.is_empty() => samples += n as u64,
+            SourceEvent::Samples(_) | SourceEvent::Nothing => {}
+            other => all.push(other),
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    (all, samples)
+}
+
+#[test]
+fn time_for_which_hearken_or_the_device_stood_still_is_a_gap_at_its_place() {
+    let script = Script::new(&["mic"]);
+    let mut source = open(&script, &DeviceChoice::Default, &[]);
+    let mut due = Instant::now();
+    assert_eq!(listen_in_time(&script, &mut source, &mut due, SECS(1)).0, []);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(800) {
+        source.next(&mut Vec::new()).unwrap();
+    }
+    due = Instant::now();
+    let (all, samples) = listen_in_time(&script, &mut source, &mut due, SECS(1));
+    let (secs, cause) = gap_of(&all);
+    assert!(all.len() == 1 && cause == GapCause::Overrun && (secs - 0.8).abs() < 0.15, "{all:?}");
+    assert!(samples < 2_000, "the sound behind the gap is delivered behind it: {samples}");
+    // Longer than the time after which a device counts as lost.
+    thread::sleep(SECS(2));
+    due = Instant::now();
+    let (all, samples) = listen_in_time(&script, &mut source, &mut due, SECS(1));
+    let (secs, cause) = gap_of(&all);
+    assert!(all.len() == 1 && cause == GapCause::Stopped && (secs - 2.0).abs() < 0.15, "each is reported once: {all:?}");
+    assert!(samples < 2_000, "{samples}");
 }
 
 #[test]
