@@ -116,7 +116,7 @@ pub(super) struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SearchArgs {
-    /// Text to search for; several words are one phrase, case is ignored
+    /// Words to search for, in any order; case and accents are ignored
     #[arg(value_name = "TEXT", required = true)]
     text: Vec<String>,
     #[command(flatten)]
@@ -157,7 +157,7 @@ impl HistoryCommand {
     /// Converts the arguments to a request.
     ///
     /// # Errors
-    /// `Arguments` when the text to search for is empty.
+    /// `Arguments` when the text to search for is empty, or when the name of the file to write ends in no known format.
     pub(super) fn request(self) -> Result<HistoryRequest> {
         Ok(match self {
             Self::List(typed) => HistoryRequest::List(typed.format()),
@@ -170,8 +170,13 @@ impl HistoryCommand {
                 HistoryRequest::Search(text, typed.report.format())
             }
             Self::Export(typed) => {
-                let by_name = || ExportForm::of(typed.out.as_ref()?);
-                let form = typed.format.or_else(by_name).unwrap_or(ExportForm::Document(DocumentFormat::Text));
+                let ending = typed.out.as_ref().and_then(|out| out.extension());
+                let by_name = typed.out.as_deref().and_then(ExportForm::of);
+                if let (None, None, Some(ending)) = (typed.format, by_name, ending) {
+                    let ending = ending.to_string_lossy();
+                    return Err(arguments_error(format!("a session is not written as {ending}: name a file .txt, .md, .srt, .vtt or .jsonl, or give --format")));
+                }
+                let form = typed.format.or(by_name).unwrap_or(ExportForm::Document(DocumentFormat::Text));
                 let existing = if typed.force { Existing::Replaced } else { Existing::Kept };
                 HistoryRequest::Export { session: typed.session, form, out: typed.out, existing }
             }
