@@ -259,7 +259,7 @@ fn no_name_of_a_file_reaches_the_terminal_as_a_command() {
         if let Some(content) = content {
             fs::write(&path, content).unwrap();
         }
-        let output = case.listen(&[path.to_str().unwrap()]);
+        let output = case.listen(&["--format", "text", path.to_str().unwrap()]);
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(said.contains("owned") && !said.contains(|c: char| c.is_control() && c != '\n'), "{kind}: {said:?}");
         assert!(!said.lines().any(|line| line.starts_with('b')), "a name stays in its line: {said:?}");

@@ -49,7 +49,9 @@ fn the_title_of_the_window_says_the_state() {
 #[test]
 fn screen_readers_say_the_state_and_an_urgent_reply_unasked() {
     let mut bench = open(WIDE);
-    let how = |bench: &Bench, text: &str| bench.harness.get_all_by_label_contains(text).map(|node| node.accesskit_node().live()).max_by_key(|live| *live as u8);
+    let how = |bench: &Bench, text: &str| {
+        bench.harness.get_all_by_label_contains(text).map(|node| node.accesskit_node().live()).max_by_key(|live| *live as u8)
+    };
     bench.report(Event::Paused { at: at(3) });
     assert_eq!(how(&bench, "Paused"), Some(Live::Polite));
     bench.reply("dialog", 4, " Is everything fine?", Some(Emotion::Urgent));

@@ -174,7 +174,9 @@ impl HistoryCommand {
                 let by_name = typed.out.as_deref().and_then(ExportForm::of);
                 if let (None, None, Some(ending)) = (typed.format, by_name, ending) {
                     let ending = ending.to_string_lossy();
-                    return Err(arguments_error(format!("a session is not written as {ending}: name a file .txt, .md, .srt, .vtt or .jsonl, or give --format")));
+                    return Err(arguments_error(format!(
+                        "a session is not written as {ending}: name a file .txt, .md, .srt, .vtt or .jsonl, or give --format"
+                    )));
                 }
                 let form = typed.format.or(by_name).unwrap_or(ExportForm::Document(DocumentFormat::Text));
                 let existing = if typed.force { Existing::Replaced } else { Existing::Kept };

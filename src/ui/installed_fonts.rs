@@ -169,6 +169,12 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
+        // Words of Arabic are shaped from right to left; the digits between them keep their order.
+        let text = "موعد 10:30 غدا".to_owned();
+        let line = ctx.fonts_mut(|fonts| fonts.layout_no_wrap(text, FontId::proportional(14.0), egui::Color32::WHITE));
+        let mut glyphs: Vec<_> = line.rows[0].row.glyphs.iter().filter(|glyph| ":0123456789".contains(glyph.chr)).collect();
+        glyphs.sort_by(|one, other| one.pos.x.total_cmp(&other.pos.x));
+        assert_eq!(glyphs.iter().map(|glyph| glyph.chr).collect::<String>(), "10:30");
     }
 
     #[test]
