@@ -6,6 +6,7 @@
 
 mod actions;
 mod alerts;
+mod announce;
 mod app_icon;
 mod background;
 mod captions;
@@ -38,6 +39,7 @@ mod history_session;
 mod history_window;
 mod icons;
 mod input_level;
+mod installed_fonts;
 mod keys;
 mod messages;
 mod mode_controls;
@@ -235,7 +237,7 @@ impl HearkenApp {
         let (prefs, _) = WindowPrefs::read(&settings.paths);
         let (history_prefs, _) = HistoryPrefs::read(&settings.paths);
         theme::apply(ctx, prefs.theme);
-        theme::find_system_font(ctx);
+        theme::use_installed_fonts(ctx);
         zoom::start(ctx, prefs.zoom);
         session.data.show_in(ctx);
         if settings.save_audio.is_some() {

@@ -279,3 +279,20 @@ fn the_doctor_reports_settings_by_line_and_continues() {
     }
     assert!(of("model").starts_with("ok") && !of("display").is_empty() && !of("cache").is_empty(), "{said}");
 }
+
+#[cfg(unix)]
+#[test]
+fn no_name_of_a_file_reaches_the_terminal_as_a_command() {
+    let case = Case::new();
+    let name = "a\u{1b}]0;owned\u{7}\u{1b}[2J\nb\u{9b}31m.wav";
+    for (kind, content) in [("missing", None), ("no sound", Some(b"text".to_vec())), ("heard", Some(fs::read(SPEECH).unwrap()))] {
+        let path = case.root.join(name);
+        if let Some(content) = content {
+            fs::write(&path, content).unwrap();
+        }
+        let output = case.listen(&["--format", "text", path.to_str().unwrap()]);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(said.contains("owned") && !said.contains(|c: char| c.is_control() && c != '\n'), "{kind}: {said:?}");
+        assert!(!said.lines().any(|line| line.starts_with('b')), "a name stays in its line: {said:?}");
+    }
+}

@@ -394,6 +394,7 @@ fn the_command_line_lists_shows_searches_exports_and_deletes() {
     assert_eq!(json(&bench.hearken(&["search", "what", "is", "--json"]))[0]["session"], 1);
     let nothing = bench.hearken(&["search", "elephant"]);
     assert!(nothing.stdout.is_empty() && nothing.status.code() == Some(0) && text(&nothing.stderr).contains("elephant"));
+    assert!(text(&bench.hearken(&["search", "\\%"]).stderr).contains("\"\\%\""), "what was searched for is quoted as it is");
     for (name, word) in
         [("a.txt", "mic"), ("a.md", "# "), ("a.srt", " --> "), ("a.vtt", "WEBVTT"), ("a.jsonl", "\"type\":\"reply_finished\"")]
     {
@@ -404,7 +405,8 @@ fn the_command_line_lists_shows_searches_exports_and_deletes() {
         assert!(written.contains(word) && written.contains("今天天气很好"), "{name}: {written}");
         assert_eq!(text(&bench.hearken(&["export", "1", "--format", name.split_once('.').unwrap().1]).stdout), written);
     }
-    assert_eq!(bench.hearken(&["delete", "1"]).status.code(), Some(0));
+    let deleted = bench.hearken(&["delete", "1", "1"]);
+    assert_eq!((deleted.status.code(), text(&deleted.stderr).trim()), (Some(0), "Session 1 is deleted."));
     assert!(bench.hearken(&["list"]).stdout.is_empty());
 }
 
@@ -429,6 +431,7 @@ fn impossible_requests_exit_2_with_one_sentence() {
         (&["export", "1", "--out", "/dev/null/a.txt"], &["/dev/null/a.txt", "cannot be written"]),
         (&["export", "1", "--out", "/dev/full", "--force"], &["/dev/full", "cannot be written"]),
         (&["export", "1", "--format", "pdf"], &["pdf", "jsonl"]),
+        (&["export", "1", "--out", "a.docx"], &["docx", ".jsonl", "--format"]),
         (&["export", "1", "--force"], &["--out"]),
         (&["delete"], &["--all"]),
         (&["delete", "1", "--all"], &["--all"]),

@@ -74,5 +74,5 @@ fn a_history_is_read_and_changed_on_a_disk_without_shared_memory_and_one_without
     assert_eq!(hearken("NO_SHM", &["delete", "1"]).status.code(), Some(0));
     assert!(hearken("NO_SHM", &["list"]).stdout.is_empty());
     // The same file on a better disk.
-    assert_eq!(hearken("NOTHING", &["delete", "--all", "--yes"]).status.code(), Some(0));
+    assert_eq!(hearken("NOTHING", &["delete", "--all"]).status.code(), Some(0));
 }

@@ -4,7 +4,7 @@
 
 mod window_bench;
 
-use egui::accesskit::{Role, Toggled};
+use egui::accesskit::{Live, Role, Toggled};
 use egui::{Key, Modifiers, ViewportCommand, ViewportId};
 use egui_kittest::kittest::{NodeT, Queryable};
 use hearken::protocol::{Command, Emotion, Event, ReplyId};
@@ -44,6 +44,18 @@ fn the_title_of_the_window_says_the_state() {
     assert_eq!(titles_after(&mut bench, Event::Paused { at: at(3) }), ["Hearken: paused"]);
     assert_eq!(titles_after(&mut bench, Event::Resumed { at: at(4) }), ["Hearken: listening"]);
     assert_eq!(titles_after(&mut bench, Event::InputLost { at: at(5) }), ["Hearken: no microphone"]);
+}
+
+#[test]
+fn screen_readers_say_the_state_and_an_urgent_reply_unasked() {
+    let mut bench = open(WIDE);
+    let how = |bench: &Bench, text: &str| {
+        bench.harness.get_all_by_label_contains(text).map(|node| node.accesskit_node().live()).max_by_key(|live| *live as u8)
+    };
+    bench.report(Event::Paused { at: at(3) });
+    assert_eq!(how(&bench, "Paused"), Some(Live::Polite));
+    bench.reply("dialog", 4, " Is everything fine?", Some(Emotion::Urgent));
+    assert_eq!(how(&bench, "Is everything fine?"), Some(Live::Assertive));
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub(super) struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SearchArgs {
-    /// Text to search for; several words are one phrase, case is ignored
+    /// Words to search for, in any order; case and accents are ignored
     #[arg(value_name = "TEXT", required = true)]
     text: Vec<String>,
     #[command(flatten)]

@@ -91,6 +91,6 @@ mod tests {
                 "{lines:?}"
             );
         }
-        assert_eq!(wrap(&"ภาษาไทย ".repeat(9).trim()).len(), 2, "Thai breaks where a line is full, and at its spaces");
+        assert_eq!(wrap("ภาษาไทย ".repeat(9).trim()).len(), 2, "Thai breaks where a line is full, and at its spaces");
     }
 }

@@ -8,6 +8,7 @@ use crate::audio::{DeviceDirection, DeviceInfo, devices};
 use crate::config::ReportFormat;
 use crate::console::print;
 use crate::error::Result;
+use crate::text::clean_name;
 
 /// Prints every sound input and output with name, id, sample rate and channels, and marks the system's defaults.
 ///
@@ -50,7 +51,7 @@ fn as_text(found: &[DeviceInfo]) -> String {
         }
         for d in listed {
             let mark = if d.is_default { "*" } else { " " };
-            text += &format!("  {mark} {}  ({} Hz, {} channels)  {}\n", d.name, d.rate_hz, d.channels, d.id);
+            text += &format!("  {mark} {}  ({} Hz, {} channels)  {}\n", clean_name(&d.name), d.rate_hz, d.channels, clean_name(&d.id));
         }
     }
     text + "* is the system's default"

@@ -10,28 +10,38 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::store::SCHEMA_VERSION;
 
-/// Opens the journal of the database `db`, which is open for writing, and returns the version of the schema, 0 for a new file.
+/// Opens a database for writing by `connect`, with the journal that its disk allows, and returns the connection and the version of the
+/// schema, 0 for a new file.
 ///
 /// # Errors
 /// When the database cannot be read or written even without the log.
-pub(super) fn open_journal(db: &Connection) -> rusqlite::Result<i64> {
-    let with_log = || {
-        let version = user_version(db)?;
-        // The file of a newer Hearken is left alone.
-        if version > SCHEMA_VERSION {
-            return Ok(version);
+pub(super) fn open_with_journal(connect: impl Fn() -> rusqlite::Result<Connection>) -> rusqlite::Result<(Connection, i64)> {
+    let db = connect()?;
+    match with_log(&db) {
+        Err(error) if is_without_shared_memory(&error) => {
+            // A connection that has tried the log never goes without.
+            drop(db);
+            let db = connect()?;
+            let version = without_log(&db)?;
+            Ok((db, version))
         }
-        let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        // The shared memory is opened by the first query.
-        db.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
-        // A commit survives a crash of the program; only a power failure can cost the newest half second.
-        db.pragma_update(None, "synchronous", if mode == "wal" { "NORMAL" } else { "FULL" })?;
-        Ok(version)
-    };
-    match with_log() {
-        Err(error) if is_without_shared_memory(&error) => without_log(db),
-        other => other,
+        version => Ok((db, version?)),
     }
+}
+
+/// Gives the database `db` a write-ahead log, and returns the version of the schema.
+fn with_log(db: &Connection) -> rusqlite::Result<i64> {
+    let version = user_version(db)?;
+    // The file of a newer Hearken is left alone.
+    if version > SCHEMA_VERSION {
+        return Ok(version);
+    }
+    let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    // The shared memory is opened by the first query.
+    db.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+    // A commit survives a crash of the program; only a power failure can cost the newest half second.
+    db.pragma_update(None, "synchronous", if mode == "wal" { "NORMAL" } else { "FULL" })?;
+    Ok(version)
 }
 
 /// Returns true for the errors of a database whose log cannot be opened, because the disk has no shared memory for it.
@@ -94,21 +104,20 @@ mod tests {
         for had_log in [false, true] {
             let path = home.path().join(format!("{had_log}.db"));
             if had_log {
-                let db = Connection::open(&path).unwrap();
-                open_journal(&db).unwrap();
+                let (db, _) = open_with_journal(|| Connection::open(&path)).unwrap();
                 db.execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(7); PRAGMA user_version = 2;").unwrap();
                 assert_eq!(mode(&db), "wal");
             }
             // This way of access has no shared memory.
-            let db = Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), "unix-dotfile").unwrap();
-            assert_eq!(open_journal(&db).unwrap(), if had_log { 2 } else { 0 });
-            assert_eq!(mode(&db), "delete");
+            let connect = || Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), "unix-dotfile");
+            let (db, version) = open_with_journal(connect).unwrap();
+            assert_eq!((version, mode(&db)), (if had_log { 2 } else { 0 }, "delete".into()));
             db.execute_batch("CREATE TABLE u(x)").unwrap();
             if had_log {
                 assert_eq!(db.query_row("SELECT x FROM t", [], |row| row.get::<_, i64>(0)).unwrap(), 7);
             }
             // The other connections are not locked out.
-            let other = Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), "unix-dotfile").unwrap();
+            let other = connect().unwrap();
             assert_eq!(other.query_row("SELECT count(*) FROM u", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
         }
         assert!(keeps_locks(home.path()) && std::fs::read_dir(home.path()).unwrap().count() >= 2);

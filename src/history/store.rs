@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::folding::fold;
-use super::journal::{is_without_shared_memory, open_journal, user_version};
+use super::journal::{is_without_shared_memory, open_with_journal, user_version};
 use super::lines::{HistoryLine, code_of};
 use super::queries::add_search_functions;
 use super::store_error::StoreError;
@@ -127,16 +127,21 @@ impl Store {
             Ok((check_version(&db)? > 0).then(|| Self { db, path: path.to_owned() }))
         };
         let open = || -> std::result::Result<Option<Self>, StoreError> {
-            let connect = || Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
-            let mut db = connect()?;
-            db.busy_timeout(BUSY_TIMEOUT)?;
-            if user_version(&db).is_err_and(|error| is_without_shared_memory(&error)) {
-                // The file has a log that cannot be read on this disk: opening it for writing takes the log away.
-                Self::opened_at(path)?;
-                db = connect()?;
+            let connect = || {
+                let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
                 db.busy_timeout(BUSY_TIMEOUT)?;
-            }
-            begun(db)
+                user_version(&db).map(|version| (db, version))
+            };
+            let (db, version) = match connect() {
+                Err(error) if is_without_shared_memory(&error) => {
+                    // The file has a log that cannot be read on this disk: opening it for writing takes the log away.
+                    Self::opened_at(path)?;
+                    connect()?
+                }
+                other => other?,
+            };
+            // A file without a schema counts as none.
+            Ok((known_version(version)? > 0).then(|| Self { db, path: path.to_owned() }))
         };
         let opened = open().or_else(|error| match error {
             StoreError::Full | StoreError::Io(_) => connect_alone(path).and_then(begun).map_err(|_| error),
@@ -181,9 +186,12 @@ impl Store {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             options.open(path)?;
         }
-        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        db.busy_timeout(BUSY_TIMEOUT)?;
-        let version = known_version(open_journal(&db)?)?;
+        let (db, version) = open_with_journal(|| {
+            let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+            db.busy_timeout(BUSY_TIMEOUT)?;
+            Ok(db)
+        })?;
+        let version = known_version(version)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
         if version == 0 {

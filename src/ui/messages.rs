@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use egui::{Align, Align2, Area, Color32, Frame, Id, Label, Layout, Order, RichText, Sense, Ui, Vec2, pos2, vec2};
 
 use super::actions::{Action, Actions, Dialog};
+use super::announce;
 use super::file_actions::FileAction;
 use super::icons::{self, Icon};
 use super::strings::{Strings, fill};
@@ -364,9 +365,9 @@ fn message_ui(ui: &mut Ui, s: &Strings, message: &Message, actions: &mut Actions
 
 /// Paints title, reason and buttons of a message.
 fn text_ui(ui: &mut Ui, s: &Strings, message: &Message, actions: &mut Actions) {
-    ui.add(Label::new(RichText::new(&message.title).strong()).wrap());
+    announce::politely(&ui.add(Label::new(RichText::new(&message.title).strong()).wrap()));
     if !message.reason.is_empty() {
-        ui.add(Label::new(RichText::new(&message.reason).weak()).wrap());
+        announce::politely(&ui.add(Label::new(RichText::new(&message.reason).weak()).wrap()));
     }
     if message.fixes.is_empty() {
         return;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use egui::{Frame, Label, Margin, Rect, RichText, Ui, ViewportCommand, vec2};
 
+use super::announce;
 use super::app_icon;
 use super::controls::spread;
 use super::device_menu::DeviceMenu;
@@ -162,12 +163,12 @@ fn state_ui(ui: &mut Ui, data: &FrameData<'_>, state: SessionState, mark: &mut S
     let word = bold(state.word(data.s, data.readings), WORD_SIZES[size]).color(colour);
     let Some(detail) = (size == 0).then(|| detail(data, state)).flatten() else {
         ui.set_min_width(MIN_WORD_WIDTH);
-        ui.add(Label::new(word).truncate());
+        announce::politely(&ui.add(Label::new(word).truncate()));
         return;
     };
     ui.allocate_ui_with_layout(vec2(ui.available_width(), MARK_SIDES[0]), egui::Layout::top_down(egui::Align::Min), |ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
-        ui.add(Label::new(word).truncate());
+        announce::politely(&ui.add(Label::new(word).truncate()));
         ui.add(Label::new(RichText::new(detail).small().weak()).truncate());
     });
 }

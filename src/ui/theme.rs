@@ -4,7 +4,7 @@
 use egui::{CornerRadius, FontId, Stroke, TextStyle, Theme, Visuals};
 
 use super::desktop_motion::DesktopMotion;
-pub(super) use super::fonts::{bold, find_system_font};
+pub(super) use super::fonts::{bold, use_installed_fonts};
 pub(super) use super::tokens::*;
 use crate::config::prefs::{Motion, ThemeChoice};
 
@@ -73,7 +73,7 @@ pub(super) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
         style.visuals.slider_trailing_fill = true;
     });
     choose(ctx, choice);
-    super::fonts::set_fonts(ctx, None);
+    super::fonts::set_fonts(ctx);
 }
 
 /// Chooses the light theme, the dark one, or that of the system.

@@ -3,6 +3,7 @@
 
 use egui::{Align, Area, Frame, Id, Label, Layout, Margin, Order, RichText, Ui, pos2, vec2};
 
+use super::announce;
 use super::frame::FrameData;
 use super::icons::{self, Icon};
 use super::state_mark::hatch;
@@ -89,10 +90,12 @@ fn text_ui(ui: &mut Ui, data: &FrameData<'_>, reply: &Reply, small: usize) {
     let text = if reply.text.is_empty() { "…" } else { &reply.text };
     let line = format!("{}: {text}", s.urgent_word);
     if theme::is_low(ui.ctx()) {
-        ui.add(Label::new(bold(line, theme::BODY)).truncate()).on_hover_text(s.no_alarm);
+        let shown = ui.add(Label::new(bold(line, theme::BODY)).truncate());
+        announce::at_once(&shown);
+        shown.on_hover_text(s.no_alarm);
         return;
     }
     ui.spacing_mut().item_spacing.y = 0.0;
-    ui.add(Label::new(bold(line, if small == 1 { theme::BODY } else { theme::LARGE })).wrap());
+    announce::at_once(&ui.add(Label::new(bold(line, if small == 1 { theme::BODY } else { theme::LARGE })).wrap()));
     ui.label(RichText::new(format!("{} · {}", data.time(reply.at), s.no_alarm)).small());
 }
