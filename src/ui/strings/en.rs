@@ -436,7 +436,7 @@ const fn error(kind: ErrorKind) -> &'static str {
         ErrorKind::Data => "The data can't be read",
         ErrorKind::InputDevice => "Microphone problem",
         ErrorKind::NoMicrophone => "There is no microphone",
-        ErrorKind::SilentInput => "No sound arrives",
+        ErrorKind::SilentInput => "The microphone was silent",
         ErrorKind::OutputDevice => "Speaker problem",
         ErrorKind::Display => "The window can't be shown",
         ErrorKind::Voice => "Replies can't be spoken",

@@ -429,7 +429,7 @@ const fn error(kind: ErrorKind) -> &'static str {
         ErrorKind::Data => "数据无法读取",
         ErrorKind::InputDevice => "麦克风出现问题",
         ErrorKind::NoMicrophone => "没有麦克风",
-        ErrorKind::SilentInput => "没有收到声音",
+        ErrorKind::SilentInput => "麦克风没有声音",
         ErrorKind::OutputDevice => "扬声器出现问题",
         ErrorKind::Display => "窗口无法显示",
         ErrorKind::Voice => "回复无法朗读",
