@@ -7,6 +7,7 @@ use hearken::audio::file::FileSource;
 use hearken::audio::{Source, SourceEvent, read_file};
 use hearken::config::{RawEncoding, RawFormat, expand_file_lists};
 use hearken::error::{ErrorKind, Remedy};
+use hearken::protocol::ChannelChoice;
 
 fn audio(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audio").join(name)
@@ -265,7 +266,12 @@ fn recording_in_a_form_that_is_not_decoded_is_called_by_its_name() {
         (put("cut.m4a", &std::fs::read(audio("speech.m4a")).unwrap()[..6_000]), "index", Remedy::ChooseAudioFile),
     ] {
         let error = FileSource::open(std::slice::from_ref(&path)).unwrap_err();
-        assert!(error.kind() == ErrorKind::AudioFile && error.message().contains(name) && error.remedy().is_some_and(|said| said == remedy || said == Remedy::ReadWithFfmpeg), "{error}");
+        assert!(
+            error.kind() == ErrorKind::AudioFile
+                && error.message().contains(name)
+                && error.remedy().is_some_and(|said| said == remedy || said == Remedy::ReadWithFfmpeg),
+            "{error}"
+        );
     }
 }
 
@@ -282,6 +288,16 @@ fn mp3_is_found_behind_a_tag_with_a_large_cover_that_looks_like_sound() {
         assert_eq!(events, [SourceEvent::EndOfFile]);
         assert!(heard.len().abs_diff(expected.len()) < 1_200 && correlation(&expected, &heard) > 0.99, "{} samples", heard.len());
     }
+}
+
+#[test]
+fn chosen_channel_of_a_recording_is_heard_alone_from_the_first_sample_on() {
+    let data: Vec<u8> = (0..30_000_i16).flat_map(|n| [n % 1_000, 500, -(n % 700)]).flat_map(i16::to_le_bytes).collect();
+    let mut source = FileSource::stream(std::io::Cursor::new(wav(1, 3, 16_000, 16, data.len() as u32, &data)), "stdin", None).unwrap();
+    source.choose_channel(ChannelChoice::Only(std::num::NonZeroU16::new(2).unwrap()));
+    let (heard, _) = hear(source);
+    assert_eq!(heard.len(), 30_000);
+    assert!(heard.iter().all(|sample| *sample == 500.0 / 32_768.0));
 }
 
 #[test]

@@ -57,8 +57,10 @@ pub(super) struct Decoder {
     end: EndMark,
     /// Sample rate of the newest packet, in Hz, and the resampler from this rate to 16 kHz; None before the first packet.
     resampler: Option<(u32, Resampler)>,
-    /// Sample rate of the sound in `mono` that is not resampled yet, in Hz: the first packet, which shows that there is sound.
-    first: Option<u32>,
+    /// Format of the first packet, which shows that there is sound, while it is in `mono` and not delivered yet.
+    first: Option<PacketFormat>,
+    /// Channel that is heard.
+    channel: ChannelChoice,
     /// Mixer of the channels, and the sample rate that it was made for, in Hz; None before the first packet.
     mixer: Option<(u32, Mixer)>,
     /// Buffer of the newest packet's samples, all channels.
@@ -178,6 +180,7 @@ impl Decoder {
             end,
             resampler: None,
             first: None,
+            channel: ChannelChoice::All,
             mixer: None,
             interleaved: Vec::new(),
             mono: Vec::new(),
@@ -187,7 +190,7 @@ impl Decoder {
             state: DecoderState::Decoding,
         };
         match decoder.packet()? {
-            Some(rate_hz) => decoder.first = Some(rate_hz),
+            Some(format) => decoder.first = Some(format),
             None => return Err(Error::at(ErrorKind::AudioFile, name, container::NO_SOUND).with_remedy(Remedy::ChooseAudioFile)),
         }
         Ok(decoder)
@@ -196,6 +199,17 @@ impl Decoder {
     /// Returns the length of the sound, in seconds; None where the recording does not tell.
     pub(super) const fn length_secs(&self) -> Option<f64> {
         self.length_secs
+    }
+
+    /// Hears `channel` from the next packet on; the first one too, if it is still to be delivered.
+    pub(super) fn choose_channel(&mut self, channel: ChannelChoice) {
+        if channel != self.channel {
+            self.channel = channel;
+            self.mixer = None;
+            if let Some(first) = self.first {
+                self.mix_to_mono(first);
+            }
+        }
     }
 
     /// Takes the next error to report.
@@ -262,10 +276,10 @@ impl Decoder {
 
     /// Decodes a packet and appends its samples, at 16 kHz, to `out`. Returns false at the end.
     fn advance(&mut self, out: &mut Vec<f32>) -> Result<bool> {
-        let rate_hz = match self.first.take() {
-            Some(rate_hz) => rate_hz,
+        let PacketFormat { rate_hz, .. } = match self.first.take() {
+            Some(first) => first,
             None => match self.packet()? {
-                Some(rate_hz) => rate_hz,
+                Some(format) => format,
                 None => return Ok(false),
             },
         };
@@ -283,19 +297,19 @@ impl Decoder {
         Ok(true)
     }
 
-    /// Decodes the next packet with sound to `mono` and returns its sample rate, in Hz; None at the end. Damaged packets become
-    /// silence of their length.
-    fn packet(&mut self) -> Result<Option<u32>> {
+    /// Decodes the next packet with sound to `mono` and returns its format; None at the end. Damaged packets become silence of their
+    /// length.
+    fn packet(&mut self) -> Result<Option<PacketFormat>> {
         loop {
             match self.decode_packet() {
                 Ok(None) => return Ok(None),
-                Ok(Some(PacketFormat { rate_hz, channels })) if (1..=MAX_CHANNELS).contains(&channels) => {
+                Ok(Some(format)) if (1..=MAX_CHANNELS).contains(&format.channels) => {
                     self.bad_packets = 0;
-                    self.mix_to_mono(rate_hz, channels);
+                    self.mix_to_mono(format);
                     if self.mono.is_empty() {
                         continue;
                     }
-                    return Ok(Some(rate_hz));
+                    return Ok(Some(format));
                 }
                 Ok(Some(_)) => return Err(self.damaged("unsupported number of channels")),
                 Err(PacketError::Reset) => {
@@ -320,7 +334,7 @@ impl Decoder {
                         self.damaged_secs += secs;
                         self.mono.clear();
                         self.mono.resize((secs.min(MAX_DAMAGED_SECS) * f64::from(rate_hz)) as usize, 0.0);
-                        return Ok(Some(rate_hz));
+                        return Ok(Some(PacketFormat { rate_hz, channels: 1 }));
                     }
                 }
                 Err(PacketError::Unreadable(why)) => return Err(self.damaged(&why)),
@@ -357,14 +371,14 @@ impl Decoder {
     }
 
     /// Mixes `interleaved` to `mono`. Reports the first NaN or infinite sample.
-    fn mix_to_mono(&mut self, rate_hz: u32, channels: usize) {
+    fn mix_to_mono(&mut self, PacketFormat { rate_hz, channels }: PacketFormat) {
         if !self.reported.non_finite && self.interleaved.iter().any(|s| !s.is_finite()) {
             self.reported.non_finite = true;
             self.problems.push_back(Error::at(ErrorKind::AudioFile, &self.name, NON_FINITE_SAMPLES));
         }
         self.mono.clear();
         if self.mixer.as_ref().is_none_or(|(rate, _)| *rate != rate_hz) {
-            self.mixer = Some((rate_hz, Mixer::new(rate_hz, ChannelChoice::All)));
+            self.mixer = Some((rate_hz, Mixer::new(rate_hz, self.channel)));
         }
         if let Some((_, mixer)) = &mut self.mixer {
             mixer.mix(&self.interleaved, channels, &mut self.mono);
@@ -381,6 +395,7 @@ impl Decoder {
 const MAX_DAMAGED_SECS: f64 = 1.0;
 
 /// The format of a decoded packet.
+#[derive(Clone, Copy)]
 struct PacketFormat {
     /// Sample rate, in Hz.
     rate_hz: u32,

@@ -10,6 +10,7 @@ use super::ffmpeg::{self, FfmpegOutput};
 use super::{Source, SourceEvent};
 use crate::config::{Conversion, RawFormat, ReadOptions};
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::protocol::ChannelChoice;
 
 /// Name of standard input in messages.
 const STDIN: &str = "stdin";
@@ -21,6 +22,8 @@ pub struct FileSource {
     waiting: VecDeque<Recording>,
     /// Decoder of the recording being read; None between recordings.
     open: Option<Decoder>,
+    /// Channel that is heard.
+    channel: ChannelChoice,
     /// The way in which the recordings are read.
     reading: ReadOptions,
     /// Names of all recordings, separated by commas.
@@ -65,7 +68,14 @@ impl FileSource {
             });
         }
         let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
-        Ok(Self { waiting, open: None, reading, name: names.join(", "), length_secs: lengths.into_iter().sum() })
+        Ok(Self {
+            waiting,
+            open: None,
+            channel: ChannelChoice::All,
+            reading,
+            name: names.join(", "),
+            length_secs: lengths.into_iter().sum(),
+        })
     }
 
     /// Creates a source for standard input, a pipe or a file; with `raw`, it is sound without a header of this form.
@@ -91,7 +101,7 @@ impl FileSource {
     fn of_decoder(decoder: Decoder, name: &str) -> Self {
         let length_secs = decoder.length_secs();
         let waiting = [Recording::Stream(Box::new(decoder))].into();
-        Self { waiting, open: None, reading: ReadOptions::default(), name: name.to_owned(), length_secs }
+        Self { waiting, open: None, channel: ChannelChoice::All, reading: ReadOptions::default(), name: name.to_owned(), length_secs }
     }
 }
 
@@ -102,7 +112,9 @@ fn open_file(path: &Path, reading: ReadOptions) -> Result<(Decoder, Reopening)> 
             let name = path.display().to_string();
             Ok((Decoder::of_stream(FfmpegOutput::start(path)?, &name, None)?, Reopening::Possible))
         }
-        Err(error) if error.remedy() == Some(Remedy::ConvertAudio) && ffmpeg::is_installed() => Err(error.with_remedy(Remedy::ReadWithFfmpeg)),
+        Err(error) if error.remedy() == Some(Remedy::ConvertAudio) && ffmpeg::is_installed() => {
+            Err(error.with_remedy(Remedy::ReadWithFfmpeg))
+        }
         opened => opened,
     }
 }
@@ -131,6 +143,7 @@ impl Source for FileSource {
                 },
             },
         };
+        decoder.choose_channel(self.channel);
         if let Some(problem) = decoder.take_problem() {
             return Ok(SourceEvent::Problem(problem));
         }
@@ -150,6 +163,10 @@ impl Source for FileSource {
 
     fn length_secs(&self) -> Option<f64> {
         self.length_secs
+    }
+
+    fn choose_channel(&mut self, channel: ChannelChoice) {
+        self.channel = channel;
     }
 }
 
