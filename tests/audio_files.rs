@@ -264,6 +264,7 @@ fn recording_in_a_form_that_is_not_decoded_is_called_by_its_name() {
             Remedy::ChooseAudioFile,
         ),
         (put("cut.m4a", &std::fs::read(audio("speech.m4a")).unwrap()[..6_000]), "index", Remedy::ChooseAudioFile),
+        (put("a.mp3", &[&b"\x7fELF"[..], &[0xff, 0xfb, 0x90, 0x64].repeat(500)].concat()), "a program", Remedy::ChooseAudioFile),
     ] {
         let error = FileSource::open(std::slice::from_ref(&path)).unwrap_err();
         assert!(
@@ -273,6 +274,8 @@ fn recording_in_a_form_that_is_not_decoded_is_called_by_its_name() {
             "{error}"
         );
     }
+    let pipe = std::io::Cursor::new(std::fs::read(audio("speech.m4a")).unwrap());
+    assert!(FileSource::stream(pipe, "stdin", None).unwrap_err().message().contains("name the file"));
 }
 
 #[test]

@@ -431,7 +431,7 @@ fn impossible_requests_exit_2_with_one_sentence() {
         (&["export", "1", "--out", "/dev/null/a.txt"], &["/dev/null/a.txt", "cannot be written"]),
         (&["export", "1", "--out", "/dev/full", "--force"], &["/dev/full", "cannot be written"]),
         (&["export", "1", "--format", "pdf"], &["pdf", "jsonl"]),
-        (&["export", "1", "--out", "a.docx"], &["docx", ".jsonl", "--format"]),
+        (&["export", "1", "--out", "a.docx"], &["docx", "jsonl", "--format"]),
         (&["export", "1", "--force"], &["--out"]),
         (&["delete"], &["--all"]),
         (&["delete", "1", "--all"], &["--all"]),

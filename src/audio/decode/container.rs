@@ -17,7 +17,7 @@ use symphonia::core::packet::Packet;
 use symphonia::core::units::Duration;
 
 use super::blocks::{Behind, BlockBytes, BlockLayout, BlockReader, Extent};
-use super::form_names::{Content, codec_name, content_of};
+use super::form_names::{Content, codec_name, is_text, undecoded};
 use super::opus::OpusPackets;
 use super::origin::{ByteStream, Origin, Section};
 use super::wav::WavSound;
@@ -152,27 +152,34 @@ pub(super) fn open(origin: &mut Origin, path: &Path, raw: Option<RawFormat>) -> 
         let bytes = block_bytes(origin, start).map_err(Refusal::Unreadable)?;
         return opened_blocks(au::open(bytes).map_err(Refusal::Form)?);
     }
-    let mut opened = open_container(origin, start, path.extension()).map_err(|why| refusal(&head, why))?;
+    match undecoded(&head) {
+        Some(Content::Sound(name)) => return Err(Refusal::Form(format!("it is {name}"))),
+        Some(Content::Other(name)) => return Err(Refusal::NotSound(format!("it is {name}, not a recording"))),
+        None => {}
+    }
+    let mut opened = open_container(origin, start, path.extension()).map_err(|why| refusal(&head, why, origin))?;
     if let Ok(Some(section)) = origin.section(start) {
         opened.end = ogg::end_mark(section);
     }
     Ok(opened)
 }
 
-/// Words the refusal of a file that begins with `head` and was refused by symphonia because of `why`.
-fn refusal(head: &[u8], why: ContainerError) -> Refusal {
-    match why {
-        ContainerError::Track(why) => Refusal::Form(why),
-        ContainerError::NoSound => Refusal::NotSound(NO_SOUND.to_owned()),
-        ContainerError::Unknown(why) => match content_of(head) {
-            Some(Content::Sound(name)) => Refusal::Form(format!("it is {name}")),
-            Some(Content::Other(name)) => Refusal::NotSound(format!("it is {name}, not a recording")),
-            None if head.get(4..8) == Some(b"ftyp") => {
-                Refusal::NotSound(format!("its index is missing or damaged: it was cut off, or its recorder was ended ({why})"))
-            }
-            None if why.contains("end of file") => Refusal::NotSound("it is cut off before its sound begins, or damaged".to_owned()),
-            None => Refusal::Form(format!("its form is not known ({why})")),
-        },
+/// Words the refusal of a recording `origin` that begins with `head` and was refused by symphonia because of `why`.
+fn refusal(head: &[u8], why: ContainerError, origin: &Origin) -> Refusal {
+    let why = match why {
+        ContainerError::Track(why) => return Refusal::Form(why),
+        ContainerError::NoSound => return Refusal::NotSound(NO_SOUND.to_owned()),
+        ContainerError::Unknown(why) => why,
+    };
+    let mp4 = head.get(4..8) == Some(b"ftyp");
+    match origin {
+        Origin::Stream { .. } if mp4 => {
+            Refusal::NotSound("the index of this MP4 stands at its end: name the file instead of sending it through a pipe".to_owned())
+        }
+        _ if mp4 => Refusal::NotSound(format!("its index is missing or damaged: it was cut off, or its recorder was ended ({why})")),
+        _ if is_text(head) => Refusal::NotSound("it is a text, not a recording".to_owned()),
+        _ if why.contains("end of file") => Refusal::NotSound("it is cut off before its sound begins, or damaged".to_owned()),
+        _ => Refusal::Form(format!("its form is not known ({why})")),
     }
 }
 

@@ -54,20 +54,22 @@ const SIGNATURES: &[Signature] = &[
     (0, b"SQLite format 3", Other("a database")),
 ];
 
+/// Least number of bytes that tell a text.
+const LEAST_TEXT: usize = 32;
 /// Distance of the packets of an MPEG transport stream, in bytes; each begins with `G`.
 const TRANSPORT_PACKET_BYTES: usize = 188;
 
-/// Returns what a file is whose first bytes are `head`; None if they do not tell.
-pub(super) fn content_of(head: &[u8]) -> Option<Content> {
+/// Returns the content of a file that is known by its first bytes, `head`, and not decoded; None for any other.
+pub(super) fn undecoded(head: &[u8]) -> Option<Content> {
     let known = SIGNATURES.iter().find(|(at, bytes, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(bytes)));
-    if let Some((.., content)) = known {
-        return Some(*content);
-    }
-    if head.first() == Some(&b'G') && head.get(TRANSPORT_PACKET_BYTES) == Some(&b'G') {
-        return Some(Sound("an MPEG transport stream"));
-    }
-    let text = head.len() > 3 && std::str::from_utf8(&head[..head.len() - 3]).is_ok_and(|text| !text.chars().any(is_binary));
-    text.then_some(Other("a text"))
+    let transport = head.first() == Some(&b'G') && head.get(TRANSPORT_PACKET_BYTES) == Some(&b'G');
+    known.map(|(.., content)| *content).or_else(|| transport.then_some(Sound("an MPEG transport stream")))
+}
+
+/// Returns true if `head` begins a text.
+pub(super) fn is_text(head: &[u8]) -> bool {
+    // A letter of several bytes may be cut off at the end.
+    head.len() >= LEAST_TEXT && std::str::from_utf8(&head[..head.len() - 3]).is_ok_and(|text| !text.chars().any(is_binary))
 }
 
 fn is_binary(letter: char) -> bool {
