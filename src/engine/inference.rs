@@ -454,9 +454,9 @@ impl InferenceThread {
         let work = if file || self.recordings.is_on() && !self.meters.read().paused { Work::Unfinished } else { Work::None };
         self.keep_awake.update(work);
         if self.keep_awake.is_on() {
-            self.meters.raise(Flag::KeptAwake)
+            self.meters.raise(Flag::KeptAwake);
         } else {
-            self.meters.lower(Flag::KeptAwake)
+            self.meters.lower(Flag::KeptAwake);
         }
         self.meters.show_lag(self.lag_secs());
         let meters = &self.meters;

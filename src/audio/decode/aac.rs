@@ -80,7 +80,7 @@ struct BitWriter {
 impl BitWriter {
     fn write(&mut self, value: u32, count: usize) {
         for bit in (0..count).rev() {
-            if self.at % 8 == 0 {
+            if self.at.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             if let Some(last) = self.bytes.last_mut() {

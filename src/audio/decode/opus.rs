@@ -30,7 +30,7 @@ pub(super) struct OpusPackets {
 
 /// The decoder of one stream, or of several for surround sound.
 enum Streams {
-    One(OpusDecoder),
+    One(Box<OpusDecoder>),
     Many(OpusMSDecoder),
 }
 
@@ -49,7 +49,7 @@ impl OpusPackets {
         let pre_skip = head.get(10..12).map_or(0, |b| usize::from(u16::from_le_bytes([b[0], b[1]])));
         let rate = SAMPLE_RATE_HZ as i32;
         let streams = match (family, channels) {
-            (0, 1 | 2) => OpusDecoder::new(rate, channels).ok().map(Streams::One),
+            (0, 1 | 2) => OpusDecoder::new(rate, channels).ok().map(|decoder| Streams::One(Box::new(decoder))),
             (1, 1..) => OpusMSDecoder::new(rate, channels, 1).ok().map(Streams::Many),
             _ => None,
         };
