@@ -117,7 +117,7 @@ fn each_file_without_sound_gives_one_message_with_its_name() {
     std::fs::create_dir(&folder).unwrap();
     let gone = bench.home.path().join("gone.wav");
     drop_files(&mut bench, &[notes, folder, gone]);
-    for (name, why) in [("notes.txt", "Convert the recording to WAV"), ("holiday", "this is a folder"), ("gone.wav", "no such file")] {
+    for (name, why) in [("notes.txt", "it is a text"), ("holiday", "this is a folder"), ("gone.wav", "no such file")] {
         wait(&mut bench, name, |bench| bench.shows(&format!("Can't listen to “{name}”")));
         assert!(bench.shows(why), "{name}: {:?}", bench.values());
     }

@@ -55,7 +55,7 @@ const SIGNATURES: &[Signature] = &[
 ];
 
 /// Least number of bytes that tell a text.
-const LEAST_TEXT: usize = 32;
+const LEAST_TEXT: usize = 8;
 /// Distance of the packets of an MPEG transport stream, in bytes; each begins with `G`.
 const TRANSPORT_PACKET_BYTES: usize = 188;
 
