@@ -52,8 +52,8 @@ pub(super) struct Decoder {
     promised_secs: Option<f64>,
     /// Length of what was decoded so far, in seconds.
     decoded_secs: f64,
-    /// Length of what was damaged and is heard as silence, in seconds.
-    damaged_secs: f64,
+    /// Damaged packets so far; None without one.
+    damage: Option<Damage>,
     end: EndMark,
     /// Sample rate of the newest packet, in Hz, and the resampler from this rate to 16 kHz; None before the first packet.
     resampler: Option<(u32, Resampler)>,
@@ -71,18 +71,17 @@ pub(super) struct Decoder {
     bad_packets: usize,
     /// Errors to report once the samples before them are delivered.
     problems: VecDeque<Error>,
-    /// Kinds of damage that the user was told of.
-    reported: ReportedDamage,
+    /// True once NaN or infinite samples were reported.
+    non_finite_reported: bool,
     state: DecoderState,
 }
 
-/// The kinds of damage that have been reported to the user, each once for a recording.
-#[derive(Clone, Copy, Debug, Default)]
-struct ReportedDamage {
-    /// True once a damaged packet was reported.
-    packet: bool,
-    /// True once NaN or infinite samples were reported.
-    non_finite: bool,
+/// The damaged packets of a recording, which are heard as silence.
+struct Damage {
+    /// Words of the decoder about the first one.
+    why: String,
+    /// Length of all, in seconds; those whose length is not known are left out.
+    secs: f64,
 }
 
 /// The state of a [`Decoder`].
@@ -176,7 +175,7 @@ impl Decoder {
             length_secs,
             promised_secs,
             decoded_secs: 0.0,
-            damaged_secs: 0.0,
+            damage: None,
             end,
             resampler: None,
             first: None,
@@ -186,7 +185,7 @@ impl Decoder {
             mono: Vec::new(),
             bad_packets: 0,
             problems: VecDeque::new(),
-            reported: ReportedDamage::default(),
+            non_finite_reported: false,
             state: DecoderState::Decoding,
         };
         match decoder.packet()? {
@@ -259,6 +258,10 @@ impl Decoder {
         {
             self.problems.push_back(error);
         }
+        if let Some(Damage { why, secs }) = self.damage.take() {
+            let why = format!("damaged parts of {secs:.2} s in all are heard as silence ({why})");
+            self.problems.push_back(Error::at(ErrorKind::AudioFile, &self.name, why));
+        }
         let promised = match &self.packets {
             Packets::Blocks(blocks) => blocks.promised_secs(),
             Packets::Container { .. } => self.promised_secs.unwrap_or(0.0),
@@ -326,25 +329,18 @@ impl Decoder {
                     if self.bad_packets > MAX_BAD_PACKETS {
                         return Err(self.damaged(&why));
                     }
-                    if !std::mem::replace(&mut self.reported.packet, true) {
-                        let why = format!("a damaged part is heard as silence ({why})");
-                        self.problems.push_back(Error::at(ErrorKind::AudioFile, &self.name, why));
-                    }
-                    if let (Some(secs), Some(rate_hz)) = (secs, self.rate_hz()) {
-                        self.damaged_secs += secs;
+                    let damage = self.damage.get_or_insert(Damage { why, secs: 0.0 });
+                    if let (Some(secs), Some((rate_hz, _))) = (secs, &self.resampler) {
+                        let (secs, rate_hz) = (secs.min(MAX_DAMAGED_SECS), *rate_hz);
+                        damage.secs += secs;
                         self.mono.clear();
-                        self.mono.resize((secs.min(MAX_DAMAGED_SECS) * f64::from(rate_hz)) as usize, 0.0);
+                        self.mono.resize((secs * f64::from(rate_hz)) as usize, 0.0);
                         return Ok(Some(PacketFormat { rate_hz, channels: 1 }));
                     }
                 }
                 Err(PacketError::Unreadable(why)) => return Err(self.damaged(&why)),
             }
         }
-    }
-
-    /// Returns the sample rate of the newest sound, in Hz; None before the first.
-    fn rate_hz(&self) -> Option<u32> {
-        self.resampler.as_ref().map(|(rate_hz, _)| *rate_hz)
     }
 
     /// Decodes the next packet to `interleaved` and returns its format; None at the end of the recording.
@@ -372,8 +368,8 @@ impl Decoder {
 
     /// Mixes `interleaved` to `mono`. Reports the first NaN or infinite sample.
     fn mix_to_mono(&mut self, PacketFormat { rate_hz, channels }: PacketFormat) {
-        if !self.reported.non_finite && self.interleaved.iter().any(|s| !s.is_finite()) {
-            self.reported.non_finite = true;
+        if !self.non_finite_reported && self.interleaved.iter().any(|s| !s.is_finite()) {
+            self.non_finite_reported = true;
             self.problems.push_back(Error::at(ErrorKind::AudioFile, &self.name, NON_FINITE_SAMPLES));
         }
         self.mono.clear();

@@ -31,6 +31,8 @@ pub(super) struct DeviceMenu {
     channel: Option<ChannelChoice>,
 }
 
+/// Columns of the choice between the channels of a microphone.
+const CHANNEL_COLUMNS: usize = 2;
 /// Largest width of the name of the source on its button, in points.
 const NAME_WIDTH: f32 = 180.0;
 /// Smallest width of the menu, in points.
@@ -121,9 +123,12 @@ impl DeviceMenu {
         ui.separator();
         let mut chosen = heard;
         ui.radio_value(&mut chosen, ChannelChoice::All, s.all_channels);
-        ui.horizontal_wrapped(|ui| {
+        egui::Grid::new("channels").num_columns(CHANNEL_COLUMNS).show(ui, |ui| {
             for number in (1..=device.channels).filter_map(NonZeroU16::new) {
                 ui.radio_value(&mut chosen, ChannelChoice::Only(number), fill(s.one_channel, number));
+                if usize::from(number.get()).is_multiple_of(CHANNEL_COLUMNS) {
+                    ui.end_row();
+                }
             }
         });
         if chosen != heard {

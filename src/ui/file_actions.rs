@@ -80,6 +80,7 @@ impl HearkenApp {
             }
             FileAction::ReadWithFfmpeg(number) => {
                 self.sheet_waits_for = Some(last_file(&self.session.files.view()));
+                self.messages.clear(Topic::AudioFile(number));
                 self.session.files.read_with_ffmpeg(number);
             }
             FileAction::Export(file) => self.export = Some(ExportDialog::new(ExportSource::File(file))),

@@ -63,11 +63,11 @@ fn faults_ui(ui: &mut Ui, data: &FrameData<'_>, advice: LevelAdvice) {
     let Some(notice) = data.transcript.notices.iter().rev().find(|notice| is_shown(data, notice)) else { return };
     let text = format!("{}  {}", data.time(notice.at), s.notice(&notice.kind));
     let fault = is_fault(&notice.kind);
+    ui.set_max_width(ui.ctx().content_rect().width() / 2.0);
     if fault {
         icons::mark(ui, Icon::Notice, ICON_SIDE, p.urgent);
     }
     let shown = RichText::new(&text).small().color(if fault { p.urgent } else { p.weak });
-    ui.set_max_width(ui.ctx().content_rect().width() / 2.0);
     ui.add(Label::new(shown).truncate()).on_hover_text(&text);
 }
 

@@ -29,7 +29,7 @@ const W64_RIFF_TAIL: [u8; 12] = [0x2e, 0x91, 0xcf, 0x11, 0xa5, 0xd6, 0x28, 0xdb,
 pub(super) enum WavSound {
     /// Blocks that are decoded as they lie.
     Blocks(BlockReader),
-    /// Another form of sound in a WAV's clothes, from the present place of the bytes on: MP3.
+    /// MP2 or MP3, from the present place of the bytes on.
     Mpeg(BlockBytes),
 }
 
