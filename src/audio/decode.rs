@@ -414,11 +414,15 @@ enum PacketError {
 }
 
 /// Returns true for a named pipe.
+#[cfg(unix)]
 fn is_pipe(meta: &std::fs::Metadata) -> bool {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileTypeExt::is_fifo(&meta.file_type());
-    #[cfg(not(unix))]
-    return false && meta.is_dir();
+    std::os::unix::fs::FileTypeExt::is_fifo(&meta.file_type())
+}
+
+/// Returns false: only Unix has named pipes among its files.
+#[cfg(not(unix))]
+const fn is_pipe(_: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// Runs `work`; a panic of the decoder becomes the error text [`DECODER_FAILED`].

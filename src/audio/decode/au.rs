@@ -22,7 +22,7 @@ pub(super) fn is_au(head: &[u8]) -> bool {
 /// Reads the header and returns the sound behind it.
 ///
 /// # Errors
-/// What is wrong, as text.
+/// A text that says what is wrong.
 pub(super) fn open(mut bytes: BlockBytes) -> Result<BlockReader, String> {
     use std::io::Read;
     let damaged = |_| "the header is damaged".to_owned();

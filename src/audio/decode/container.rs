@@ -1,6 +1,5 @@
 //! Opens a recording of any form: finds out the form, then its first track with sound that can be decoded.
 
-use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
 use std::num::NonZero;
@@ -14,12 +13,12 @@ use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
-use symphonia::core::units::Duration;
+use symphonia::core::units::{Duration, TimeBase};
 
 use super::blocks::{Behind, BlockBytes, BlockLayout, BlockReader, Extent};
 use super::form_names::{Content, codec_name, is_text, undecoded};
 use super::opus::OpusPackets;
-use super::origin::{ByteStream, Origin, Section};
+use super::origin::{ByteStream, Origin};
 use super::wav::WavSound;
 use super::{aac, au, guarded, ogg, wav};
 use crate::audio::mix::MAX_CHANNELS;
@@ -101,7 +100,7 @@ impl Packets {
             Self::Container { reader, track, .. } => {
                 let track = reader.tracks().iter().find(|candidate| candidate.id == *track)?;
                 let base = track.time_base?;
-                Some(duration.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()))
+                Some(in_secs(duration, base))
             }
         }
     }
@@ -109,7 +108,7 @@ impl Packets {
     /// Switches to the next part of a chained stream and returns its decoder.
     ///
     /// # Errors
-    /// Why it cannot be decoded, as text.
+    /// A text that says why it cannot be decoded.
     pub(super) fn follow_chain(&mut self) -> Result<Box<dyn AudioDecoder>, String> {
         let Self::Container { reader, track, .. } = self else { return Err(NO_SOUND.to_owned()) };
         let found = decodable_track(reader.as_ref()).map_err(|_| "the next part cannot be decoded")?;
@@ -134,7 +133,7 @@ fn next_packet(reader: &mut dyn FormatReader, track: u32) -> Result<Option<Packe
 /// Opens the recording `origin`; `path` gives a hint by its ending, `raw` the form of sound without a header.
 ///
 /// # Errors
-/// What it is instead.
+/// The reason why it cannot be heard.
 pub(super) fn open(origin: &mut Origin, path: &Path, raw: Option<RawFormat>) -> Result<Opened, Refusal> {
     if let Some(raw) = raw {
         let bytes = block_bytes(origin, 0).map_err(Refusal::Unreadable)?;
@@ -258,29 +257,21 @@ fn open_container(origin: &mut Origin, start: u64, extension: Option<&OsStr>) ->
         hint.with_extension(extension);
     }
     let unreadable = |e: io::Error| ContainerError::Unknown(e.to_string());
-    let mut attempts: VecDeque<(Box<dyn MediaSource>, Hint)> = VecDeque::new();
-    let seekable = |section: Section| -> Box<dyn MediaSource> { Box::new(section) };
-    if let Some(section) = origin.section(start).map_err(unreadable)? {
-        attempts.push_back((seekable(section), hint));
-        if let Some(section) = origin.section(start).map_err(unreadable)? {
-            attempts.push_back((seekable(section), Hint::new()));
-        }
-        attempts.push_back((Box::new(ReadOnlySource::new(origin.bytes(start).map_err(unreadable)?)), Hint::new()));
-    } else {
-        attempts.push_back((Box::new(ReadOnlySource::new(origin.bytes(start).map_err(unreadable)?)), hint));
-    }
     let mut first_error = None;
-    for (source, hint) in attempts {
-        match guarded(|| probe(source, &hint)) {
-            Ok(opened) => return Ok(opened),
+    let unhinted = Hint::new();
+    for hint in [&hint, &unhinted] {
+        let Some(section) = origin.section(start).map_err(unreadable)? else { break };
+        match guarded(|| probe(Box::new(section), hint)) {
+            Err(ContainerError::Unknown(why)) => _ = first_error.get_or_insert(ContainerError::Unknown(why)),
             // A reason that concerns a track is worth more than one that concerns the whole.
-            Err(error @ (ContainerError::Track(_) | ContainerError::NoSound)) => return Err(error),
-            Err(error) => {
-                first_error.get_or_insert(error);
-            }
+            done => return done,
         }
     }
-    Err(first_error.unwrap_or(ContainerError::NoSound))
+    let bytes = origin.bytes(start).map_err(unreadable)?;
+    match guarded(|| probe(Box::new(ReadOnlySource::new(bytes)), if first_error.is_some() { &unhinted } else { &hint })) {
+        Err(ContainerError::Unknown(why)) => Err(first_error.unwrap_or(ContainerError::Unknown(why))),
+        done => done,
+    }
 }
 
 /// Opens the container that symphonia finds in `source`.
@@ -360,10 +351,15 @@ fn make_decoder(parameters: &AudioCodecParameters) -> Result<Box<dyn AudioDecode
     made.map_err(|_| format!("its sound is {}", codec_name(parameters.codec)))
 }
 
+/// Returns a duration in units of `base` in seconds.
+fn in_secs(duration: Duration, base: TimeBase) -> f64 {
+    duration.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get())
+}
+
 /// Returns the length of `track` as the container tells it, in seconds.
 fn length_of(track: &Track) -> Option<f64> {
     if let (Some(duration), Some(base)) = (track.duration, track.time_base) {
-        return Some(duration.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()));
+        return Some(in_secs(duration, base));
     }
     let rate_hz = track.codec_params.as_ref()?.audio()?.sample_rate?;
     Some(track.num_frames? as f64 / f64::from(rate_hz))
@@ -372,8 +368,7 @@ fn length_of(track: &Track) -> Option<f64> {
 /// Returns the length of all tracks together, in seconds; None where the container does not tell.
 fn media_secs(reader: &dyn FormatReader) -> Option<f64> {
     let media = reader.media_info();
-    let base = media.time_base?;
-    Some(media.duration?.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()))
+    Some(in_secs(media.duration?, media.time_base?))
 }
 
 /// Returns the length that the header of `track` promises, in seconds; None where the length is an estimate.

@@ -54,7 +54,7 @@ enum ChunkForm {
 /// Reads the header and returns the sound behind it.
 ///
 /// # Errors
-/// What is wrong, as text.
+/// A text that says what is wrong.
 pub(super) fn open(mut bytes: BlockBytes) -> Result<WavSound, String> {
     let damaged = || "the header is damaged".to_owned();
     let head = read_exact::<12>(&mut bytes).ok_or_else(damaged)?;
